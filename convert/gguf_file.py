@@ -1,0 +1,106 @@
+"""Writing one GGUF file: metadata, then tensors one at a time, each only as long in memory as it takes."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType as Type
+from gguf import GGUFValueType as Value
+
+from magicvl.convert.layout import Array
+from magicvl.convert.progress import Steps
+from magicvl.errors import CheckpointError
+
+KINDS = {
+    "string": Value.STRING,
+    "uint32": Value.UINT32,
+    "int32": Value.INT32,
+    "float32": Value.FLOAT32,
+    "bool": Value.BOOL,
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One metadata entry; a kind that ends in `[]` is an array."""
+
+    key: str
+    kind: str
+    value: object
+
+
+@dataclass(frozen=True)
+class OutTensor:
+    """One tensor of the file to be."""
+
+    name: str
+    shape: tuple[int, ...]
+    """NumPy's order: rows first."""
+    type: Type
+    source: str
+    """Its name in the checkpoint, for messages."""
+    load: Callable[[], Array]
+    """Gives the numbers, in any float type."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return math.prod(gguf.quant_shape_to_byte_shape(self.shape, self.type))
+
+
+def block_size(kind: Type) -> int:
+    """Numbers in a block of a type; a row must be a multiple of it."""
+    return int(gguf.GGML_QUANT_SIZES[kind][0])
+
+
+def write_gguf(
+    path: Path, architecture: str, fields: Sequence[Field], tensors: Sequence[OutTensor], steps: Steps
+) -> None:
+    """Writes the file. Raises CheckpointError for numbers that the type cannot hold.
+
+    The same input gives the same bytes: no dates, no paths, order as given.
+    """
+    writer = gguf.GGUFWriter(path, architecture)
+    try:
+        for field in fields:
+            _add(writer, field)
+        for tensor in tensors:
+            bytes_shape = gguf.quant_shape_to_byte_shape(tensor.shape, tensor.type)
+            # An 8-bit NumPy type tells the writer that the shape counts bytes.
+            writer.add_tensor_info(
+                tensor.name, bytes_shape, np.dtype(np.uint8), tensor.size, raw_dtype=tensor.type
+            )
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for tensor in tensors:
+            writer.write_tensor_data(encode(tensor))
+            steps.advance(tensor.size)
+    finally:
+        writer.close()
+
+
+def encode(tensor: OutTensor) -> Array:
+    """The tensor's bytes in its type. Raises CheckpointError for numbers that are not finite in it."""
+    numbers = tensor.load()
+    if tuple(numbers.shape) != tensor.shape:
+        raise CheckpointError(f"{tensor.source}: shape {numbers.shape}, {tensor.shape} is due")
+    wide = Type.F16 if tensor.type is Type.F16 else Type.F32
+    with np.errstate(over="ignore"):
+        floats = np.ascontiguousarray(numbers, dtype=np.float16 if wide is Type.F16 else np.float32)
+    if not np.isfinite(floats).all():
+        if np.isfinite(numbers).all():
+            most = float(np.abs(numbers).max())
+            raise CheckpointError(f"{tensor.source}: values up to {most:.6g}, F16 holds 65504 at most")
+        raise CheckpointError(f"{tensor.source}: it holds values that are not finite")
+    return gguf.quantize(floats, tensor.type)
+
+
+def _add(writer: gguf.GGUFWriter, field: Field) -> None:
+    if field.kind.endswith("[]"):
+        writer.add_key_value(field.key, field.value, Value.ARRAY, KINDS[field.kind[:-2]])
+    else:
+        writer.add_key_value(field.key, field.value, KINDS[field.kind])

@@ -1,0 +1,235 @@
+"""The way back: a bundle of any type to a MagicVL checkpoint, by the same tables read from right to left.
+
+It serves those who want to fine-tune a shipped bundle, and a parity test where the checkpoint is not at hand.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType as Type
+
+from magicvl.convert.checkpoint import MODEL_TYPE
+from magicvl.convert.decoder import decoder_sizes, decoder_tensors
+from magicvl.convert.layout import Array, to_checkpoint
+from magicvl.convert.place import beside, check_target
+from magicvl.convert.progress import Quiet, Steps
+from magicvl.convert.shapes import Decoder
+from magicvl.convert.tokenizer_json import vocabulary_from_gguf, write_json, write_tokenizer
+from magicvl.convert.vocabulary import IMAGE_TOKEN, Vocabulary
+from magicvl.edge.bundle import Lock, read_bundle
+from magicvl.edge.gguf_check import GgufFile, read_gguf
+from magicvl.edge.pair import check_pair
+from magicvl.errors import BundleError
+from magicvl.mmproj.contract import ACTIVATION, Layout, Tensor, mmproj_tensors
+
+
+def restore(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    steps: Steps | None = None,
+) -> None:
+    """Writes the checkpoint of a bundle, all tensors in F32, which holds every number of every type exactly.
+
+    Raises BundleError for a damaged bundle or one that lacks or has more tensors than a MagicVL model,
+    UsageError for a target that exists.
+    """
+    steps = steps or Quiet()
+    check_target(Path(target), source=Path(source), force=force, mark="config.json")
+    bundle = read_bundle(source)
+    bundle.verify()
+    llm, mmproj = read_gguf(bundle.path("llm")), read_gguf(bundle.path("mmproj"))
+    check_pair(bundle.lock, llm, mmproj)
+    vocabulary, decoder = vocabulary_from_gguf(llm), _decoder(llm, bundle.lock)
+    projector_norm = "mm.input_norm.weight" in mmproj.tensors
+    vision_half = mmproj_tensors(bundle.lock.vision, decoder.width, projector_norm=projector_norm)
+    parts = [
+        *_parts(mmproj, vision_half, {"patch": bundle.lock.vision.patch}),
+        *_parts(llm, decoder_tensors(decoder), decoder_sizes(decoder)),
+    ]
+    with beside(Path(target)) as partial:
+        write_tokenizer(vocabulary, partial)
+        image_token = str(bundle.lock.provenance.get("image_token", IMAGE_TOKEN))
+        norm_eps = _number(mmproj, "clip.vision.attention.layer_norm_epsilon")
+        config = _config(bundle.lock, decoder, vocabulary, norm_eps, projector_norm)
+        write_json(
+            partial / "config.json", config | {"image_token_id": _image_id(llm, vocabulary, image_token)}
+        )
+        write_json(partial / "processor_config.json", _processor(bundle.lock, image_token))
+        steps.begin("model.safetensors", len(parts), sum(part.size for part in parts))
+        write_safetensors(partial / "model.safetensors", parts, steps)
+
+
+class Part:
+    """One tensor on its way back."""
+
+    def __init__(self, file: GgufFile, tensor: Tensor, sizes: dict[str, int]) -> None:
+        self.name, self.shape = tensor.source, tensor.shape
+        self._file, self._tensor, self._sizes = file, tensor, sizes
+
+    @property
+    def size(self) -> int:
+        """Bytes in F32."""
+        return 4 * math.prod(self.shape)
+
+    def read(self) -> Array:
+        """The numbers as float32, in the checkpoint's layout."""
+        found = self._file.tensors[self._tensor.target]
+        raw = np.memmap(self._file.path, mode="r", dtype=np.uint8, offset=found.offset, shape=(found.size,))
+        rows = raw.reshape(math.prod(found.shape[1:]), -1)
+        numbers = gguf.dequantize(rows, Type[found.type])
+        shape = self.shape
+        if self._tensor.layout is Layout.PATCHES:
+            shape = (shape[0], 3, self._sizes["patch"], self._sizes["patch"])
+        return to_checkpoint(numbers.reshape(shape), self._tensor.layout, self._sizes)
+
+
+def write_safetensors(path: Path, parts: list[Part], steps: Steps) -> None:
+    """Writes the tensors one at a time. Raises BundleError for numbers that are not finite."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for part in parts:
+        header[part.name] = {
+            "dtype": "F32",
+            "shape": list(part.shape),
+            "data_offsets": [offset, offset + part.size],
+        }
+        offset += part.size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for part in parts:
+            _write(file, part)
+            steps.advance(part.size)
+
+
+def _write(file: BinaryIO, part: Part) -> None:
+    numbers = np.ascontiguousarray(part.read(), dtype="<f4")
+    if not np.isfinite(numbers).all():
+        raise BundleError(f"{part.name}: it holds values that are not finite")
+    file.write(numbers.data)
+
+
+def _parts(file: GgufFile, due: Iterable[Tensor], sizes: dict[str, int]) -> list[Part]:
+    due = list(due)
+    names = {tensor.target for tensor in due}
+    if wrong := sorted(names ^ set(file.tensors)):
+        what = [f"{name} ({'missing' if name in names else 'extra'})" for name in wrong]
+        raise BundleError(f"{file.path}: its tensors are not those of a MagicVL model: {', '.join(what)}")
+    return [Part(file, tensor, sizes) for tensor in due]
+
+
+def _decoder(llm: GgufFile, lock: Lock) -> Decoder:
+    arch = lock.language.architecture
+    if arch != "llama":
+        raise BundleError(f"{llm.path}: architecture {arch!r}; 'llama' can be restored")
+    heads = llm.integer(f"{arch}.attention.head_count")
+    return Decoder(
+        architecture=arch,
+        width=lock.language.width,
+        layers=lock.language.layers,
+        heads=heads,
+        kv_heads=llm.integer(f"{arch}.attention.head_count_kv"),
+        head_dim=llm.integer(f"{arch}.attention.key_length"),
+        feed_forward=llm.integer(f"{arch}.feed_forward_length"),
+        vocabulary=lock.language.vocabulary,
+        context=lock.language.context,
+        rope_theta=_number(llm, f"{arch}.rope.freq_base"),
+        norm_eps=_number(llm, f"{arch}.attention.layer_norm_rms_epsilon"),
+        tied="output.weight" not in llm.tensors,
+        attention_bias="blk.0.attn_q.bias" in llm.tensors,
+        mlp_bias="blk.0.ffn_up.bias" in llm.tensors,
+    )
+
+
+def _number(file: GgufFile, key: str) -> float:
+    """A float32 as the shortest decimal that means it: 1e-05, and not 9.999999747378752e-06."""
+    value = file.metadata.get(key)
+    if not isinstance(value, float):
+        raise BundleError(f"{file.path}: {key} is {value!r}, a number is due; convert the checkpoint again")
+    return float(str(np.float32(value)))
+
+
+def _image_id(llm: GgufFile, vocabulary: Vocabulary, token: str) -> int:
+    if token not in vocabulary.tokens:
+        raise BundleError(f"{llm.path}: the placeholder {token!r} of visual tokens is not in the vocabulary")
+    return vocabulary.tokens.index(token)
+
+
+def _config(
+    lock: Lock, decoder: Decoder, vocabulary: Vocabulary, norm_eps: float, projector_norm: bool
+) -> dict[str, Any]:
+    vision = lock.vision
+    return {
+        "architectures": ["MagicVLForConditionalGeneration"],
+        "model_type": MODEL_TYPE,
+        "dtype": "float32",
+        "downsample_factor": vision.unshuffle,
+        "projector_hidden_size": vision.projector_width,
+        "projector_hidden_act": ACTIVATION,
+        "projector_bias": True,
+        "projector_use_layernorm": projector_norm,
+        "tie_word_embeddings": decoder.tied,
+        "tile_size": lock.picture.tile,
+        "max_tiles": lock.picture.max_tiles,
+        "picture_pieces": dict(vars(lock.pieces)),
+        "vision_config": {
+            "model_type": "siglip2_vision_model",
+            "hidden_size": vision.width,
+            "num_hidden_layers": vision.layers,
+            "num_attention_heads": vision.heads,
+            "intermediate_size": vision.feed_forward,
+            "patch_size": vision.patch,
+            "num_patches": vision.positions**2,
+            "num_channels": 3,
+            "hidden_act": ACTIVATION,
+            "layer_norm_eps": norm_eps,
+            "vision_use_head": False,
+        },
+        "text_config": _text_config(decoder, vocabulary),
+    }
+
+
+def _text_config(decoder: Decoder, vocabulary: Vocabulary) -> dict[str, Any]:
+    return {
+        "model_type": decoder.architecture,
+        "hidden_size": decoder.width,
+        "num_hidden_layers": decoder.layers,
+        "num_attention_heads": decoder.heads,
+        "num_key_value_heads": decoder.kv_heads,
+        "head_dim": decoder.head_dim,
+        "intermediate_size": decoder.feed_forward,
+        "vocab_size": decoder.vocabulary,
+        "max_position_embeddings": decoder.context,
+        "rope_parameters": {"rope_type": "default", "rope_theta": decoder.rope_theta},
+        "rms_norm_eps": decoder.norm_eps,
+        "hidden_act": "silu",
+        "attention_bias": decoder.attention_bias,
+        "mlp_bias": decoder.mlp_bias,
+        "tie_word_embeddings": decoder.tied,
+        "bos_token_id": vocabulary.bos,
+        "eos_token_id": vocabulary.eos,
+        "pad_token_id": vocabulary.pad,
+    }
+
+
+def _processor(lock: Lock, image_token: str) -> dict[str, Any]:
+    return {
+        "processor_class": "MagicVLProcessor",
+        "patch_size": lock.vision.patch,
+        "downsample_factor": lock.vision.unshuffle,
+        "tile_size": lock.picture.tile,
+        "max_tiles": lock.picture.max_tiles,
+        "image_mean": list(lock.picture.mean),
+        "image_std": list(lock.picture.std),
+        "image_token": image_token,
+        "picture_pieces": dict(vars(lock.pieces)),
+    }

@@ -1,0 +1,76 @@
+"""The plan painted over its picture: tile borders, tile numbers, the grid of visual tokens."""
+
+import os
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from magicvl.edge.plan import Box, Grid, Plan
+from magicvl.errors import MagicVLError, UsageError
+
+# Each line is dark with a light core, so one of the two stands out on any picture.
+_DARK, _LIGHT = (0, 0, 0, 255), (255, 255, 255, 255)
+_TOKEN_DARK, _TOKEN_LIGHT = (0, 0, 0, 110), (255, 255, 255, 110)
+_LABEL = (0, 0, 0, 180)
+
+
+def draw_plan(picture: Image.Image, plan: Plan, grid: Grid) -> Image.Image:
+    """The resized picture, RGB, with the plan on it. `picture` is upright RGB, as `open_picture` gives it."""
+    resized = (
+        picture if picture.size == plan.resized else picture.resize(plan.resized, Image.Resampling.BILINEAR)
+    )
+    layer = Image.new("RGBA", plan.resized, (0, 0, 0, 0))
+    pen = ImageDraw.Draw(layer)
+    _token_grid(pen, plan.resized, grid.unit)
+    for box in plan.tile_boxes:
+        _border(pen, box)
+    for number, box in enumerate(plan.tile_boxes):
+        _number(pen, box, str(number))
+    return Image.alpha_composite(resized.convert("RGBA"), layer).convert("RGB")
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Raises UsageError where a PNG may not be written to `path`."""
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{path}: the drawing is a PNG, give it a name that ends in .png")
+    if path.exists() and not force:
+        raise UsageError(f"{path}: it is there already; --force overwrites it")
+
+
+def save_png(picture: Image.Image, path: Path, *, force: bool = False) -> None:
+    """Writes a PNG beside its place and renames it. Raises UsageError, MagicVLError where it cannot."""
+    check_target(path, force=force)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("xb") as file:
+            picture.save(file, format="PNG")
+        beside.replace(path)
+    except OSError as error:
+        raise MagicVLError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _token_grid(pen: ImageDraw.ImageDraw, size: tuple[int, int], unit: int) -> None:
+    width, height = size
+    for x in range(unit, width, unit):
+        pen.line((x - 1, 0, x - 1, height), _TOKEN_DARK)
+        pen.line((x, 0, x, height), _TOKEN_LIGHT)
+    for y in range(unit, height, unit):
+        pen.line((0, y - 1, width, y - 1), _TOKEN_DARK)
+        pen.line((0, y, width, y), _TOKEN_LIGHT)
+
+
+def _border(pen: ImageDraw.ImageDraw, box: Box) -> None:
+    left, top, right, bottom = box
+    for inset, colour in ((0, _DARK), (1, _LIGHT), (2, _DARK)):
+        pen.rectangle((left + inset, top + inset, right - 1 - inset, bottom - 1 - inset), outline=colour)
+
+
+def _number(pen: ImageDraw.ImageDraw, box: Box, text: str) -> None:
+    left, top, right, bottom = box
+    font = ImageFont.load_default(max(10, min(right - left, bottom - top) // 8))
+    place = (left + 6, top + 4)
+    x, y, to_x, to_y = pen.textbbox(place, text, font=font)
+    pen.rectangle((x - 2, y - 2, to_x + 2, to_y + 2), fill=_LABEL)
+    pen.text(place, text, _LIGHT, font=font)

@@ -1,0 +1,316 @@
+"""llama.cpp and its libmtmd, as three Python objects: Model, Context, Vision.
+
+A thin layer over the ctypes functions of llama-cpp-python (names and signatures as in `llama.h` and
+`mtmd.h`). What it adds: errors as EngineError with the library's own last words, silence otherwise,
+NumPy arrays instead of pointers, everything freed exactly once, and Ctrl-C that waits for the native call.
+"""
+
+import ctypes
+import signal
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from llama_cpp import llama_cpp, mtmd_cpp
+from typing_extensions import Self
+
+from magicvl.edge.pixels import Pixels
+from magicvl.errors import EngineError
+
+Floats = npt.NDArray[np.float32]
+
+BATCH = 512
+"""Most tokens of one llama_decode: what Ctrl-C waits for at most."""
+
+_LEVEL_ERROR = 4
+_words: deque[str] = deque(maxlen=3)
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _log(level: int, text: bytes, _user_data: object) -> None:
+    if level == _LEVEL_ERROR and (line := text.decode("utf-8", "replace").strip()):
+        _words.append(line)
+
+
+# The callback is a module's global: the libraries keep its address for good.
+llama_cpp.llama_log_set(_log, None)
+mtmd_cpp.mtmd_log_set(_log, None)
+mtmd_cpp.mtmd_helper_log_set(_log, None)
+llama_cpp.llama_backend_init()
+
+
+def _error(text: str) -> EngineError:
+    """An error with what the libraries said last."""
+    words = "; ".join(_words)
+    _words.clear()
+    return EngineError(f"{text} ({words})" if words else text)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Holds Ctrl-C back until a native call is over.
+
+    Python would raise KeyboardInterrupt inside the log callback, where ctypes can only print and lose it,
+    or between a native object's birth and the line that keeps its address.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: caught.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if caught:
+            handler(*caught[0])
+
+
+class _Owner:
+    """Owns native objects and frees them, last first, once: by close(), garbage collection or at exit."""
+
+    def __init__(self) -> None:
+        self._owned = ExitStack()
+        self._finalizer = weakref.finalize(self, self._owned.close)
+
+    def own(self, free: Callable[[Any], None], pointer: Any) -> Any:
+        self._owned.callback(free, pointer)
+        return pointer
+
+    def close(self) -> None:
+        """Frees everything; the object is of no use afterwards."""
+        with _uninterrupted():
+            self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Model(_Owner):
+    """The decoder's weights and vocabulary."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        params = llama_cpp.llama_model_default_params()
+        params.n_gpu_layers = 0
+        with _uninterrupted():
+            pointer = llama_cpp.llama_model_load_from_file(bytes(path), params)
+            if not pointer:
+                raise _error(f"{path}: llama.cpp cannot load this model")
+            self.pointer: Final = self.own(llama_cpp.llama_model_free, pointer)
+        self.vocabulary: Final = llama_cpp.llama_model_get_vocab(pointer)
+        self.width: Final[int] = llama_cpp.llama_model_n_embd_inp(pointer)
+        self.tokens: Final[int] = llama_cpp.llama_vocab_n_tokens(self.vocabulary)
+
+    def tokenise(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of a text; nothing is added. Only where `special` is set may it spell special tokens."""
+        data = text.encode("utf-8", "replace")
+        # No token is shorter than a byte; some vocabularies put a space in front.
+        room = len(data) + 8
+        ids = (llama_cpp.llama_token * room)()
+        count = llama_cpp.llama_tokenize(self.vocabulary, data, len(data), ids, room, False, special)
+        if count < 0:
+            raise _error(f"llama.cpp cannot tokenise a text of {len(data):,} bytes")
+        return list(ids[:count])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token stands for; none for a control token."""
+        for room in (64, 65536):
+            buffer = ctypes.create_string_buffer(room)
+            count = llama_cpp.llama_token_to_piece(self.vocabulary, token, buffer, room, 0, False)
+            if count >= 0:
+                return buffer.raw[:count]
+        raise _error(f"llama.cpp cannot spell token {token}")
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends the answer."""
+        return bool(llama_cpp.llama_vocab_is_eog(self.vocabulary, token))
+
+
+class Context(_Owner):
+    """A sequence in the making: keys and values of what was pushed so far."""
+
+    def __init__(self, model: Model, size: int, threads: int) -> None:
+        """Makes room for `size` tokens."""
+        super().__init__()
+        self.model = model
+        self.position = 0
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = size
+        params.n_batch = params.n_ubatch = BATCH
+        params.n_seq_max = 1
+        params.n_threads = params.n_threads_batch = threads
+        params.no_perf = True
+        with _uninterrupted():
+            pointer = llama_cpp.llama_init_from_model(model.pointer, params)
+            if not pointer:
+                raise _error(f"llama.cpp cannot make a context of {size:,} tokens")
+            self.pointer: Final = self.own(llama_cpp.llama_free, pointer)
+        self.size: Final[int] = llama_cpp.llama_n_ctx(pointer)
+
+    def clear(self) -> None:
+        """Forgets the sequence."""
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.pointer), True)
+        self.position = 0
+
+    def push_tokens(self, tokens: Sequence[int], *, logits: bool = False) -> None:
+        """Appends tokens; `logits` asks for those of the last one."""
+        ids = np.asarray(tokens, dtype=np.int32)
+        for begin in range(0, len(ids), BATCH):
+            part = ids[begin : begin + BATCH]
+            batch = llama_cpp.llama_batch(
+                n_tokens=len(part), token=part.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
+            )
+            self._decode(batch, logits and begin + BATCH >= len(ids))
+
+    def push_embeddings(self, embeddings: Floats, *, logits: bool = False) -> None:
+        """Appends visual tokens of shape (tokens, width); `logits` asks for those of the last one."""
+        if embeddings.ndim != 2 or embeddings.shape[1] != self.model.width:
+            raise EngineError(f"embeddings of shape {embeddings.shape}, the model is {self.model.width} wide")
+        rows = np.ascontiguousarray(embeddings, dtype=np.float32)
+        for begin in range(0, len(rows), BATCH):
+            part = rows[begin : begin + BATCH]
+            batch = llama_cpp.llama_batch(
+                n_tokens=len(part), embd=part.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+            )
+            self._decode(batch, logits and begin + BATCH >= len(rows))
+
+    def _decode(self, batch: Any, logits: bool) -> None:
+        count = batch.n_tokens
+        positions = np.arange(self.position, self.position + count, dtype=np.int32)
+        wanted = np.zeros(count, dtype=np.int8)
+        wanted[-1] = logits
+        batch.pos = positions.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
+        batch.logits = wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+        with _uninterrupted():
+            status = llama_cpp.llama_decode(self.pointer, batch)
+        if status:
+            raise _error(
+                f"llama.cpp cannot decode {count} tokens at {self.position} of {self.size} (status {status})"
+            )
+        self.position += count
+
+    def logits(self) -> Floats:
+        """Logits of the last pushed token, (vocabulary,). EngineError where one is not finite."""
+        pointer = llama_cpp.llama_get_logits_ith(self.pointer, -1)
+        if not pointer:
+            raise _error("llama.cpp has no logits for the last token")
+        values: Floats = np.ctypeslib.as_array(pointer, (self.model.tokens,)).copy()
+        if not np.isfinite(values).all():
+            raise EngineError(
+                f"the decoder gave numbers that are not finite after {self.position} tokens; convert it "
+                f"again, with a larger type"
+            )
+        return values
+
+
+class Sampler(_Owner):
+    """Picks tokens at random by their logits: llama.cpp's top-p, temperature and seeded distribution."""
+
+    def __init__(self, temperature: float, top_p: float | None, seed: int) -> None:
+        super().__init__()
+        params = llama_cpp.llama_sampler_chain_default_params()
+        with _uninterrupted():
+            self.pointer = self.own(llama_cpp.llama_sampler_free, llama_cpp.llama_sampler_chain_init(params))
+            # The chain frees what is added to it.
+            if top_p is not None:
+                llama_cpp.llama_sampler_chain_add(self.pointer, llama_cpp.llama_sampler_init_top_p(top_p, 1))
+            llama_cpp.llama_sampler_chain_add(self.pointer, llama_cpp.llama_sampler_init_temp(temperature))
+            llama_cpp.llama_sampler_chain_add(self.pointer, llama_cpp.llama_sampler_init_dist(seed))
+
+    def sample(self, context: Context) -> int:
+        """A token by the logits of the last one pushed."""
+        return int(llama_cpp.llama_sampler_sample(self.pointer, context.pointer, -1))
+
+
+class Vision(_Owner):
+    """Encoder and projector: a tile in, visual tokens out."""
+
+    def __init__(self, path: Path, model: Model, unit: int, tile: int, threads: int) -> None:
+        """`unit` and `tile` are the sides of a visual token and of the largest tile in px."""
+        super().__init__()
+        self.model = model
+        self.unit = unit
+        params = mtmd_cpp.mtmd_context_params_default()
+        params.use_gpu = False
+        params.print_timings = False
+        params.warmup = False
+        params.n_threads = threads
+        # Within these limits libmtmd leaves a tile's size alone.
+        params.image_min_tokens = 1
+        params.image_max_tokens = (tile // unit) ** 2
+        with _uninterrupted():
+            pointer = mtmd_cpp.mtmd_init_from_file(bytes(path), model.pointer, params)
+            if not pointer:
+                raise _error(f"{path}: libmtmd cannot load this encoder")
+            self.pointer: Final = self.own(mtmd_cpp.mtmd_free, pointer)
+        if not mtmd_cpp.mtmd_support_vision(pointer):
+            raise EngineError(f"{path}: no encoder of pictures")
+        if mtmd_cpp.mtmd_decode_use_mrope(pointer) or mtmd_cpp.mtmd_decode_use_non_causal(pointer, None):
+            raise EngineError(
+                f"{path}: the decoder wants 2-D positions or two-way attention, which magicvl has not"
+            )
+
+    def encode(self, tile: Pixels) -> Floats:
+        """Visual tokens of one tile: uint8 RGB (height, width, 3) in, float32 (tokens, width) out.
+
+        Both sides are multiples of the unit. Raises EngineError, for numbers that are not finite too.
+        """
+        height, width, _ = tile.shape
+        pixels = np.ascontiguousarray(tile, dtype=np.uint8)
+        with ExitStack() as owned, _uninterrupted():
+            bitmap = mtmd_cpp.mtmd_bitmap_init(
+                width, height, pixels.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+            )
+            owned.callback(mtmd_cpp.mtmd_bitmap_free, bitmap)
+            chunks = mtmd_cpp.mtmd_input_chunks_init()
+            owned.callback(mtmd_cpp.mtmd_input_chunks_free, chunks)
+            chunk = self._image_chunk(chunks, bitmap)
+            count = mtmd_cpp.mtmd_input_chunk_get_n_tokens(chunk)
+            if count * self.unit**2 != width * height:
+                raise EngineError(
+                    f"libmtmd makes {count} tokens of a tile of {width} x {height} px, "
+                    f"{width * height // self.unit**2} were planned"
+                )
+            if mtmd_cpp.mtmd_encode_chunk(self.pointer, chunk):
+                raise _error(f"libmtmd cannot encode a tile of {width} x {height} px")
+            found = mtmd_cpp.mtmd_get_output_embd(self.pointer)
+            embeddings: Floats = np.ctypeslib.as_array(found, (count, self.model.width)).copy()
+        if not np.isfinite(embeddings).all():
+            raise EngineError(
+                f"the encoder gave numbers that are not finite for a tile of {width} x {height} px; "
+                f"convert it again, with a larger type"
+            )
+        return embeddings
+
+    def _image_chunk(self, chunks: Any, bitmap: Any) -> Any:
+        """The one image chunk that libmtmd makes of a bitmap; the marks that it puts around are not ours."""
+        marker = mtmd_cpp.mtmd_default_marker()
+        text = mtmd_cpp.mtmd_input_text(marker, len(marker), False, True)
+        bitmaps = (mtmd_cpp.mtmd_bitmap_p_ctypes * 1)(bitmap)
+        if mtmd_cpp.mtmd_tokenize(self.pointer, chunks, ctypes.byref(text), bitmaps, 1):
+            raise _error("libmtmd cannot take a tile")
+        found = [
+            mtmd_cpp.mtmd_input_chunks_get(chunks, i) for i in range(mtmd_cpp.mtmd_input_chunks_size(chunks))
+        ]
+        images = [
+            chunk
+            for chunk in found
+            if mtmd_cpp.mtmd_input_chunk_get_type(chunk) == mtmd_cpp.MTMD_INPUT_CHUNK_TYPE_IMAGE
+        ]
+        if len(images) != 1:
+            raise EngineError(f"libmtmd cut a tile into {len(images)} pieces")
+        return images[0]

@@ -1,0 +1,107 @@
+"""From a picture file to the tiles a model sees: uint8 RGB, cut by the plan.
+
+Training and the phone both come through here, so preprocessing exists once.
+"""
+
+import io
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from magicvl.edge.plan import Plan
+from magicvl.errors import PictureError
+
+Pixels = npt.NDArray[np.uint8]
+PictureSource = str | os.PathLike[str] | bytes | Image.Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+MAX_PIXELS = 2**27
+"""Most pixels of a picture that is decoded: 134 million, 400 MB as RGB."""
+
+
+def open_picture(source: PictureSource) -> Image.Image:
+    """Reads a picture as upright RGB: EXIF rotation applied, alpha flattened on white, first frame only.
+
+    Takes a path, the bytes of a file, or a Pillow image. The header is checked before any pixel is
+    decoded. Raises PictureError with one line that names the picture.
+    """
+    if isinstance(source, Image.Image):
+        _check_size(source, "picture")
+        return _upright_rgb(source, "picture")
+    name = "picture" if isinstance(source, bytes) else os.fspath(source)
+    with _open(source, name) as picture:
+        _check_size(picture, name)
+        return _upright_rgb(picture, name)
+
+
+def cut(picture: Image.Image, plan: Plan) -> list[Pixels]:
+    """Resizes an upright RGB picture by the plan and cuts it: arrays (height, width, 3), raster order.
+
+    The filter is Pillow's bilinear, which widens its support when it shrinks (antialiasing).
+    """
+    if picture.size != (plan.width, plan.height):
+        raise PictureError(
+            f"a picture of {picture.size} px does not belong to a plan of {plan.width} x {plan.height}"
+        )
+    resized = (
+        picture if picture.size == plan.resized else picture.resize(plan.resized, Image.Resampling.BILINEAR)
+    )
+    pixels = np.asarray(resized, dtype=np.uint8)
+    return [
+        np.ascontiguousarray(pixels[top:bottom, left:right]) for left, top, right, bottom in plan.tile_boxes
+    ]
+
+
+def _open(source: str | os.PathLike[str] | bytes, name: str) -> Image.Image:
+    if not isinstance(source, bytes):
+        path = Path(source)
+        if not path.exists():
+            raise PictureError(f"{name}: no such file")
+        if path.is_dir():
+            raise PictureError(f"{name}: a directory, not a picture")
+        if path.stat().st_size == 0:
+            raise PictureError(f"{name}: the file is empty")
+    try:
+        with warnings.catch_warnings():
+            # Pillow's own limit warns at 89 million pixels; ours below is the one that counts.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise PictureError(f"{name}: not a picture in a format that is read ({', '.join(FORMATS)})") from None
+    except Image.DecompressionBombError:
+        raise PictureError(
+            f"{name}: its header claims more than {MAX_PIXELS:,} px, the most that is decoded"
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise PictureError(f"{name}: cannot be read as a picture ({error})") from None
+
+
+def _check_size(picture: Image.Image, name: str) -> None:
+    width, height = picture.size
+    if width < 1 or height < 1:
+        raise PictureError(f"{name}: {width} x {height} px is no picture")
+    if width * height > MAX_PIXELS:
+        raise PictureError(
+            f"{name}: {width} x {height} px is more than the {MAX_PIXELS:,} px that are decoded; "
+            f"scale it down first"
+        )
+
+
+def _upright_rgb(picture: Image.Image, name: str) -> Image.Image:
+    try:
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise PictureError(f"{name}: damaged or cut short ({error})") from None
+    if upright.mode.startswith("I;16"):
+        # Pillow would clip 16-bit grey at 255; the upper byte is the picture.
+        grey = (np.asarray(upright).astype(np.uint16) >> 8).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if upright.has_transparency_data:
+        rgba = upright.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return upright.convert("RGB")

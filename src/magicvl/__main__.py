@@ -1,0 +1,5 @@
+"""`python -m magicvl` is `magicvl`."""
+
+from magicvl.cli import main
+
+main()

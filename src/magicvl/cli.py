@@ -1,0 +1,302 @@
+"""The command `magicvl`: answers and data on stdout, progress and notes on stderr.
+
+Every command imports what it needs when it runs: `magicvl --help` is instant, and a phone without torch
+never meets it. Exit codes: 0 done, 1 failed, 2 wrong use, 130 stopped by Ctrl-C.
+"""
+
+import io
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from magicvl.errors import MagicVLError, UsageError
+
+if TYPE_CHECKING:
+    from magicvl.edge.answer import Answer
+    from magicvl.edge.plan import Plan
+
+app = typer.Typer(
+    name="magicvl",
+    help="Ask pictures questions, on your own machine: MagicVL on llama.cpp.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@dataclass
+class State:
+    """What main() has to know of the command that ran."""
+
+    debug: bool = False
+
+
+def _debug(context: typer.Context, value: bool) -> bool:
+    if value and isinstance(context.obj, State):
+        context.obj.debug = True
+    return value
+
+
+def _version(value: bool) -> None:
+    if value:
+        from magicvl import __version__
+
+        typer.echo(f"magicvl {__version__}")
+        raise typer.Exit
+
+
+Images = Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP or GIF.", show_default=False)]
+Model = Annotated[Path | None, typer.Option(help="Bundle directory. [default: the model that comes along]")]
+Budget = Annotated[
+    int | None,
+    typer.Option(help="Most visual tokens of a picture; a larger one is scaled down. [default: no limit]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_debug, is_eager=True)
+]
+Prompt = Annotated[str, typer.Option("--prompt", "-p", help="What to ask.", show_default=False)]
+MaxTokens = Annotated[int, typer.Option(help="Most tokens of the answer.")]
+Temperature = Annotated[float, typer.Option(help="0 takes the likeliest token, more is more varied.")]
+TopP = Annotated[float | None, typer.Option(help="Share of probability to sample from. [default: 1]")]
+Seed = Annotated[int | None, typer.Option(help="Makes a sampled answer repeatable. [default: random]")]
+Threads = Annotated[int | None, typer.Option(help="Threads to compute with. [default: physical cores]")]
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Ask pictures questions, on your own machine: MagicVL on llama.cpp."""
+
+
+@app.command()
+def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    images: Images,
+    prompt: Prompt,
+    model: Model = None,
+    max_tokens: MaxTokens = 256,
+    budget: Budget = None,
+    temperature: Temperature = 0.0,
+    top_p: TopP = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ask about one or more pictures.
+
+    The answer streams to stdout as it comes.
+    """
+    from magicvl import DEFAULT_BUNDLE
+    from magicvl.edge.answer import Options
+    from magicvl.edge.engine import Engine
+
+    options = Options(max_tokens, budget, temperature, top_p, seed)
+    with Engine(model or DEFAULT_BUNDLE, threads=threads) as engine:
+        stream = engine.start(images, prompt, options, progress=_progress())
+        answer = _show(stream, silent=as_json)
+    for path, picture in zip(images, answer.images, strict=True):
+        _note_scale(path, picture, budget)
+    if answer.finish_reason != "stop":
+        limit = f"--max-tokens {max_tokens}" if answer.finish_reason == "length" else "the end of the context"
+        _note(f"the answer stopped at {limit}; it may be cut short")
+    if as_json:
+        _print_json(answer.to_json())
+
+
+@app.command()
+def plan(
+    image: Annotated[Path, typer.Argument(help="A picture: JPEG, PNG, WebP or GIF.", show_default=False)],
+    model: Model = None,
+    budget: Budget = None,
+    as_json: Json = False,
+    draw: Annotated[
+        Path | None, typer.Option(help="Save the picture with its tiles and tokens painted on, as PNG.")
+    ] = None,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Show how a picture is cut, and its cost.
+
+    The model is not run.
+    """
+    from magicvl import DEFAULT_BUNDLE
+    from magicvl.edge.bundle import read_bundle
+    from magicvl.edge.draw import check_target, draw_plan, save_png
+    from magicvl.edge.pixels import open_picture
+    from magicvl.edge.plan import plan as make_plan
+
+    if draw is not None:
+        check_target(draw, force=force)
+    elif force:
+        raise UsageError("--force without --draw: plan writes no other file")
+    grid = read_bundle(model or DEFAULT_BUNDLE).lock.grid
+    picture = open_picture(image)
+    planned = make_plan(*picture.size, grid, budget)
+    if draw is not None:
+        save_png(draw_plan(picture, planned, grid), draw, force=force)
+        _note(f"wrote {draw}")
+    if as_json:
+        _print_json(planned.to_json() | {"tile_boxes": [list(box) for box in planned.tile_boxes]})
+    else:
+        _print_plan(image, planned)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A MagicVL checkpoint directory.", show_default=False)],
+    bundle: Annotated[Path, typer.Argument(help="The bundle directory to make.", show_default=False)],
+    llm_type: Annotated[str, typer.Option(help="Type of the decoder: F16, Q8_0 or Q4_K_M.")] = "F16",
+    mmproj_type: Annotated[str, typer.Option(help="Type of the encoder: F32, F16 or Q8_0.")] = "F16",
+    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Convert a checkpoint to a bundle of GGUF files; needs no torch."""
+    from magicvl.convert.bundle import convert as make_bundle
+    from magicvl.convert.progress import bar
+
+    with bar() as steps:
+        report = make_bundle(
+            checkpoint, bundle, llm_type=llm_type, mmproj_type=mmproj_type, force=force, steps=steps
+        )
+    if as_json:
+        _print_json(asdict(report))
+    else:
+        print(report.to_text())
+
+
+@app.command()
+def restore(
+    bundle: Annotated[Path, typer.Argument(help="A bundle directory.", show_default=False)],
+    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint directory to make.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Replace a checkpoint that is there.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Turn a bundle back into a checkpoint in F32, to fine-tune it or to compare with it."""
+    from magicvl.convert.progress import bar
+    from magicvl.convert.restore import restore as make_checkpoint
+
+    with bar() as steps:
+        make_checkpoint(bundle, checkpoint, force=force, steps=steps)
+    print(checkpoint)
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A GGUF file or a bundle directory.", show_default=False)],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show metadata, tensors, types and sizes of a GGUF file or a bundle, from its headers alone."""
+    from magicvl.convert.inspection import inspect as read_headers
+    from magicvl.convert.inspection import to_json, to_text
+
+    found = read_headers(path)
+    if as_json:
+        _print_json(to_json(found))
+    else:
+        print(to_text(found))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits; the entry point of `magicvl`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name may hold bytes that no encoding spells.
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code. Errors become one line on stderr."""
+    state = State()
+    try:
+        code = app(args=arguments, prog_name="magicvl", standalone_mode=False, obj=state)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; what is left in the buffer must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (MagicVLError, typer.TyperException) as error:
+        if isinstance(error, typer.TyperException):
+            return _fail(f"{error.format_message().rstrip('.')}; see --help", error.exit_code, state)
+        return _fail(str(error), error.exit_code, state)
+    except Exception as error:
+        return _fail(f"unexpected {type(error).__name__}: {error}; --debug shows where", 1, state)
+
+
+def _fail(message: str, code: int, state: State) -> int:
+    """Reports the error being handled in one line; returns the exit code."""
+    if state.debug:
+        traceback.print_exc()
+    _note(" ".join(message.split()))
+    return code
+
+
+def _show(stream: Any, *, silent: bool) -> "Answer":
+    """Prints the pieces of an answer as they come; returns the whole of it."""
+    while True:
+        try:
+            piece = next(stream)
+        except StopIteration as end:
+            if not silent:
+                print(flush=True)
+            answer: Answer = end.value
+            return answer
+        if not silent:
+            print(piece, end="", flush=True)
+
+
+def _progress() -> Any:
+    """A progress line on stderr where that is a terminal, None elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(stage: str, done: int, total: int) -> None:
+        text = "" if done == total else f"{stage} {done + 1} of {total}"
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _note(text: str) -> None:
+    over = "\r\033[K" if sys.stderr.isatty() else ""
+    print(f"{over}magicvl: {text}", file=sys.stderr)
+
+
+def _note_scale(path: Path, picture: "Plan", budget: int | None) -> None:
+    if picture.scale < 1:
+        why = "the most tiles" if budget is None else f"the most tiles or the budget of {budget} tokens"
+        _note(
+            f"{path}: scaled down from {picture.width} x {picture.height} px to "
+            f"{picture.resized[0]} x {picture.resized[1]} px for {why}"
+        )
+
+
+def _print_json(data: dict[str, object]) -> None:
+    print(json.dumps(data, ensure_ascii=False))
+
+
+def _print_plan(path: Path, planned: "Plan") -> None:
+    rows = len(planned.tile_boxes) // planned.columns
+    print(f"{path}: {planned.width} x {planned.height} px")
+    print(f"resized  {planned.resized[0]} x {planned.resized[1]} px")
+    print(f"tiles    {len(planned.tile_boxes)} ({planned.columns} across, {rows} down)")
+    print(f"tokens   {planned.tokens}")
+    if planned.scale != 1:
+        print(f"scale    {planned.scale:.3f}: the picture is larger than the budget or the most tiles")

@@ -1,0 +1,39 @@
+"""The errors that magicvl raises on purpose.
+
+    MagicVLError            exit code 1
+    ├── UsageError          exit code 2: an option or argument that cannot be meant
+    ├── PictureError        a picture that cannot be read, or is too large to be read safely
+    ├── BundleError         a bundle, lock or GGUF file that is missing, damaged or mismatched
+    ├── CheckpointError     a checkpoint that cannot be converted as it is
+    └── EngineError         the native runtime refused, or the context is full
+
+A message is one line: the value, the limit, and the way out.
+"""
+
+
+class MagicVLError(Exception):
+    """Base of all errors that a user can do something about."""
+
+    exit_code = 1
+
+
+class UsageError(MagicVLError):
+    """The call itself is wrong: an option out of range, or one that can have no effect."""
+
+    exit_code = 2
+
+
+class PictureError(MagicVLError):
+    """A picture cannot be read, or its header claims more than the limit."""
+
+
+class BundleError(MagicVLError):
+    """A bundle's file is missing, damaged, or does not fit the others."""
+
+
+class CheckpointError(MagicVLError):
+    """A checkpoint lacks something, or holds something that has no place in the bundle."""
+
+
+class EngineError(MagicVLError):
+    """The native runtime cannot do what was asked."""

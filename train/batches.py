@@ -1,0 +1,151 @@
+"""Micro-batches: pictures of one grid, each with several questions that can't see one another.
+
+One row of a batch, with two questions (P the picture's prompt, Q question, A answer):
+
+    P P P P | Q Q A A | Q Q Q A      attention: causal, and a question sees P and itself
+    0 1 2 3 | 4 5 6 7 | 4 5 6 7      positions: every question follows the picture directly
+
+So the picture is encoded once for all its questions, and each is learned as it will be asked: alone.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from magicvl.edge.pixels import cut
+from magicvl.edge.plan import plan
+from magicvl.edge.prompt import Message, Picture, Text, ask_messages
+from magicvl.mmproj.processing import MagicVLProcessor
+from magicvl.train.config import SizeStage, TrainConfig
+from magicvl.train.drawing import draw_scene
+from magicvl.train.questions import Question, choose_questions
+from magicvl.train.scenes import Scene, make_scene
+
+IGNORED = -100
+_PICTURE_SEGMENT = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scene and what is asked about it."""
+
+    scene: Scene
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of one micro-batch of `b` pictures, rows padded to `n` tokens."""
+
+    input_ids: torch.Tensor
+    """(b, n)"""
+    positions: torch.Tensor
+    """(b, n)"""
+    mask: torch.Tensor
+    """(b, 1, n, n), true where a token may look."""
+    labels: torch.Tensor
+    """(b, n): the id that this position must predict, IGNORED elsewhere."""
+    segments: torch.Tensor
+    """(b, n): 0 the picture, 1.. the questions, -1 padding."""
+    pixel_values: torch.Tensor
+    spatial_shapes: torch.Tensor
+    samples: tuple[Sample, ...]
+
+
+class MicroBatches(torch.utils.data.Dataset[Batch]):
+    """The micro-batches of a run by their number; each is a function of the seed and the number alone."""
+
+    def __init__(self, config: TrainConfig, processor: MagicVLProcessor) -> None:
+        self.config = config
+        self.processor = processor
+
+    def __len__(self) -> int:
+        return self.config.steps * self.config.micro_batches
+
+    def __getitem__(self, index: int) -> Batch:
+        rng = random.Random(f"{self.config.seed} {index}")
+        step = index // self.config.micro_batches
+        stage = [stage for stage in self.config.sizes if stage.start <= step][-1]
+        across, down = draw_grid(rng, stage)
+        count = max(1, min(self.config.pictures, self.config.visual_tokens // (across * down)))
+        samples = [
+            draw_sample(f"{self.config.seed} {index} {i}", across, down, self.config.questions) for i in range(count)
+        ]
+        return collate(samples, self.processor)
+
+
+def draw_grid(rng: random.Random, stage: SizeStage) -> tuple[int, int]:
+    """Columns and rows of visual tokens: sides log-uniform, so that small pictures are common."""
+    while True:
+        across, down = (int(stage.max_side ** rng.random() * rng.uniform(1.0, 1.99)) for _ in range(2))
+        if max(across, down) <= stage.max_side and across * down <= stage.max_tokens:
+            return across, down
+
+
+def draw_sample(
+    seed: str, across: int, down: int, questions: int, *, held_out: bool = False, unit: int = 32
+) -> Sample:
+    """A picture whose plan has that grid, its sides anywhere within the rounding, and its questions."""
+    rng = random.Random(seed)
+    width, height = (unit * side + rng.randint(-unit // 2, unit // 2 - 1) for side in (across, down))
+    scene = make_scene(rng, max(width, unit), max(height, unit), held_out=held_out)
+    return Sample(scene, tuple(choose_questions(rng, scene, questions)))
+
+
+def collate(samples: Sequence[Sample], processor: MagicVLProcessor) -> Batch:
+    """Draws the pictures and packs questions behind them. All pictures must share one grid."""
+    plans = [plan(sample.scene.width, sample.scene.height, processor.grid) for sample in samples]
+    prefix = processor.token_ids([Message("user", (Picture(0),))], plans[:1], answer=False)
+    rows = [_pack(sample.questions, len(prefix), processor) for sample in samples]
+    length = len(prefix) + max(len(row.ids) for row in rows)
+    ids = torch.full((len(rows), length), processor.tokenizer.pad_token_id)
+    positions = torch.zeros(len(rows), length, dtype=torch.long)
+    labels = torch.full((len(rows), length), IGNORED)
+    segments = torch.full((len(rows), length), -1)
+    ids[:, : len(prefix)] = torch.tensor(prefix)
+    positions[:, : len(prefix)] = torch.arange(len(prefix))
+    segments[:, : len(prefix)] = _PICTURE_SEGMENT
+    for i, row in enumerate(rows):
+        where = slice(len(prefix), len(prefix) + len(row.ids))
+        ids[i, where] = torch.tensor(row.ids)
+        positions[i, where] = torch.tensor(row.positions)
+        labels[i, where] = torch.tensor(row.labels)
+        segments[i, where] = torch.tensor(row.segments)
+    tiles = [tile for sample, its in zip(samples, plans, strict=True) for tile in cut(draw_scene(sample.scene), its)]
+    patches = processor.patches(tiles)
+    return Batch(
+        ids, positions, _mask(segments), labels, segments, patches["pixel_values"], patches["spatial_shapes"],
+        tuple(samples),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Row:
+    ids: list[int]
+    positions: list[int]
+    labels: list[int]
+    segments: list[int]
+
+
+def _pack(questions: Sequence[Question], start: int, processor: MagicVLProcessor) -> _Row:
+    row = _Row([], [], [], [])
+    for number, question in enumerate(questions, start=1):
+        # The words between picture and answer, exactly as the processor gives them for one user turn.
+        asked = processor.token_ids(ask_messages(question.prompt, 0), [])[1:]
+        answer = [*processor.text_ids(Text(question.answer, special=False)), processor.tokenizer.eos_token_id]
+        ids = asked + answer
+        row.ids.extend(ids)
+        row.positions.extend(range(start, start + len(ids)))
+        row.labels.extend([IGNORED] * (len(asked) - 1) + answer + [IGNORED])
+        row.segments.extend([number] * len(ids))
+    return row
+
+
+def _mask(segments: torch.Tensor) -> torch.Tensor:
+    length = segments.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    same = segments[:, :, None] == segments[:, None, :]
+    picture = (segments == _PICTURE_SEGMENT)[:, None, :]
+    return (causal & (same | picture))[:, None]

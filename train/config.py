@@ -1,0 +1,79 @@
+"""The configuration of a training run, read from TOML."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from magicvl.errors import UsageError
+
+
+@dataclass(frozen=True)
+class SizeStage:
+    """From when on which picture sizes are drawn."""
+
+    start: int
+    """Step at which this stage begins."""
+    max_side: int
+    """Longest side in visual tokens of 32 px."""
+    max_tokens: int
+    """Most visual tokens of one picture."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a run; the same config and seed give the same data on any number of workers."""
+
+    preset: str
+    steps: int
+    """Optimiser steps."""
+    sizes: tuple[SizeStage, ...]
+    seed: int = 1
+    micro_batches: int = 2
+    """Micro-batches of one step; the pictures of one micro-batch share a grid."""
+    visual_tokens: int = 640
+    """Most visual tokens of one micro-batch."""
+    pictures: int = 40
+    """Most pictures of one micro-batch."""
+    questions: int = 6
+    """Most questions of one picture."""
+    learning_rate: float = 1e-3
+    """Of AdamW: embeddings, norms, biases, and all matrices where `muon_rate` is 0."""
+    muon_rate: float = 0.0
+    """Of Muon for the matrices inside both halves; 0 leaves everything to AdamW."""
+    weight_decay: float = 0.05
+    warmup: int = 100
+    """Steps of linear warm-up; then constant, then a linear decay to zero over `decay`."""
+    decay: int = 500
+    """Last steps, over which the rate decays."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    evaluate_every: int = 250
+    """Steps between held-out measurements and checkpoints."""
+    evaluate_pictures: int = 160
+    """Held-out pictures of a measurement during training."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.micro_batches < 1 or self.pictures < 1 or self.questions < 1:
+            raise UsageError("training config: steps, micro_batches, pictures and questions must be at least 1")
+        if not self.sizes or self.sizes[0].start != 0:
+            raise UsageError("training config: the first of [[sizes]] must have start = 0")
+        if not 0 <= self.decay <= self.steps:
+            raise UsageError(f"training config: decay {self.decay} must lie in 0..steps ({self.steps})")
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Reads a run's TOML file. Raises UsageError that names what is wrong."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such training config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML ({error})") from None
+    known = {field.name for field in fields(TrainConfig)}
+    if unknown := sorted(set(data) - known):
+        raise UsageError(f"{path}: unknown keys {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    try:
+        stages = tuple(SizeStage(**stage) for stage in data.pop("sizes", ()))
+        return TrainConfig(sizes=stages, **data)
+    except TypeError as error:
+        raise UsageError(f"{path}: {error}") from None

@@ -1,0 +1,62 @@
+"""Held-out accuracy: seeds, fonts and backgrounds that training never sees, scored by exact match."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import torch
+
+from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
+from magicvl.mmproj.processing import MagicVLProcessor
+from magicvl.train.batches import IGNORED, Batch, Sample, collate, draw_grid, draw_sample
+from magicvl.train.config import SizeStage
+
+
+def held_out_samples(pictures: int, stage: SizeStage, questions: int = 8) -> list[Sample]:
+    """Pictures of many grids up to the stage's limits, from seeds that no run uses."""
+    samples = []
+    for index in range(pictures):
+        across, down = draw_grid(random.Random(f"held out grid {index}"), stage)
+        samples.append(draw_sample(f"held out {index}", across, down, questions, held_out=True))
+    return samples
+
+
+def accuracy(
+    model: MagicVLForConditionalGeneration, processor: MagicVLProcessor, samples: Iterable[Sample]
+) -> dict[str, tuple[int, int]]:
+    """Right answers and questions by task.
+
+    One forward pass a picture decides it: greedy decoding gives exactly the answer if and only if every token of
+    the answer, the end included, is the most likely one given those before it.
+    """
+    right: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
+    model.eval()
+    with torch.no_grad():
+        for sample in samples:
+            batch = collate([sample], processor)
+            for question, is_right in zip(sample.questions, _answered(model, batch), strict=True):
+                asked[question.task] += 1
+                right[question.task] += is_right
+    model.train()
+    return {task: (right[task], asked[task]) for task in sorted(asked)}
+
+
+def _answered(model: MagicVLForConditionalGeneration, batch: Batch) -> Iterator[bool]:
+    hits = (model_logits(model, batch).argmax(-1) == batch.labels) | (batch.labels == IGNORED)
+    for number in range(1, int(batch.segments.max()) + 1):
+        yield bool(hits[batch.segments == number].all())
+
+
+def model_logits(model: MagicVLForConditionalGeneration, batch: Batch) -> torch.Tensor:
+    """Logits (pictures, tokens, vocabulary) of a packed batch."""
+    device = model.device
+    logits: torch.Tensor = model(
+        input_ids=batch.input_ids.to(device),
+        position_ids=batch.positions.to(device),
+        attention_mask=batch.mask.to(device),
+        pixel_values=batch.pixel_values.to(device),
+        spatial_shapes=batch.spatial_shapes.to(device),
+        use_cache=False,
+    ).logits
+    return logits

@@ -1,0 +1,37 @@
+"""The curves of a run as one picture: loss, and held-out accuracy by task."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402 - the backend must be chosen first
+
+
+def plot_run(log: Path, target: Path) -> None:
+    """Draws the entries of a run's log.jsonl into a PNG."""
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    steps = [entry["step"] for entry in entries]
+    losses = [entry["loss"] for entry in entries]
+    left.plot(steps, losses, alpha=0.25, linewidth=0.8)
+    left.plot(steps, _smooth(losses), label="smoothed")
+    left.set(xlabel="step", ylabel="loss per answer token (nats)", yscale="log", title="training loss")
+    left.legend()
+    measured = [entry for entry in entries if "accuracy" in entry]
+    for task in sorted({task for entry in measured for task in entry["accuracy"]}):
+        points = [(e["step"], 100 * e["accuracy"][task][0] / e["accuracy"][task][1]) for e in measured]
+        right.plot(*zip(*points, strict=True), marker=".", label=task)
+    right.set(xlabel="step", ylabel="exact answers (%)", ylim=(0, 101), title="held-out accuracy by task")
+    if measured:
+        right.legend(fontsize="small", ncols=2)
+    figure.savefig(target, dpi=110)
+    plt.close(figure)
+
+
+def _smooth(values: list[float], share: float = 0.05) -> list[float]:
+    smoothed: list[float] = []
+    for value in values:
+        smoothed.append(value if not smoothed else (1 - share) * smoothed[-1] + share * value)
+    return smoothed

@@ -1,0 +1,195 @@
+"""Questions about a scene, each with its one right answer, in several phrasings."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from magicvl.train.scenes import COLOURS, POSITIONS, SHAPES, Scene, Shape
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question about one picture."""
+
+    task: str
+    """colour, shape, count, position, relation, size, background, exists, caption, number or word."""
+    prompt: str
+    answer: str
+
+
+def all_questions(rng: random.Random, scene: Scene) -> list[Question]:
+    """Every question that has one right answer, each in a phrasing drawn by `rng`."""
+    return [question for ask in _ASKERS for question in ask(rng, scene)]
+
+
+def choose_questions(rng: random.Random, scene: Scene, most: int) -> list[Question]:
+    """At most `most` different questions, tasks drawn evenly so that rare ones are not drowned."""
+    by_task: dict[str, list[Question]] = {}
+    for question in all_questions(rng, scene):
+        by_task.setdefault(question.task, []).append(question)
+    chosen: list[Question] = []
+    while by_task and len(chosen) < most:
+        task = rng.choices(list(by_task), [_WEIGHTS[task] for task in by_task])[0]
+        chosen.append(by_task[task].pop(rng.randrange(len(by_task[task]))))
+        if not by_task[task]:
+            del by_task[task]
+    return chosen
+
+
+_WEIGHTS = {
+    "colour": 3.0, "shape": 3.0, "count": 3.0, "position": 3.0, "relation": 1.5, "size": 1.0,
+    "background": 1.0, "exists": 1.0, "caption": 2.0, "number": 8.0, "word": 8.0,
+}  # fmt: skip
+
+
+def _colour(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    for shape in _only(scene, lambda s: s.kind):
+        phrase = rng.choice(
+            ("What colour is the {}?", "What color is the {}?", "Which colour does the {} have?", "The {} is what color?")
+        )
+        yield Question("colour", phrase.format(shape.kind), shape.colour)
+    for shape in _placed(scene):
+        phrase = rng.choice(("What colour is the shape in the {}?", "Which color is the shape at the {}?"))
+        yield Question("colour", phrase.format(POSITIONS[shape.cell]), shape.colour)
+    if scene.print is not None:
+        noun = "number" if scene.print.is_number else "word"
+        phrase = rng.choice(("What colour is the {}?", "What color is the {}?", "In which colour is the {} printed?"))
+        yield Question("colour", phrase.format(noun), scene.print.colour)
+
+
+def _shape(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    for shape in _only(scene, lambda s: s.colour):
+        phrase = rng.choice(("What shape is {}?", "Which shape is {}?", "What is the {} shape?"))
+        yield Question("shape", phrase.format(shape.colour), shape.kind)
+    for shape in _placed(scene):
+        phrase = rng.choice(("What shape is in the {}?", "Which shape is at the {}?", "What is in the {}?"))
+        yield Question("shape", phrase.format(POSITIONS[shape.cell]), shape.kind)
+    if len(scene.shapes) == 1:
+        phrase = rng.choice(("What shape is this?", "What shape do you see?", "Which shape is in the picture?"))
+        yield Question("shape", phrase, scene.shapes[0].kind)
+
+
+def _count(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    if not scene.shapes:
+        return
+    phrase = rng.choice(("How many {} are there?", "How many {} do you see?", "Count the {}.", "How many {}?"))
+    yield Question("count", phrase.format("shapes"), str(len(scene.shapes)))
+    kinds, colours = Counter(s.kind for s in scene.shapes), Counter(s.colour for s in scene.shapes)
+    # Repeats are worth more than ones: a model that answers "1" should not be right most of the time.
+    for kind, count in kinds.items():
+        if count > 1 or rng.random() < 0.35:
+            yield Question("count", phrase.format(plural(kind)), str(count))
+    for colour, count in colours.items():
+        if count > 1 or rng.random() < 0.35:
+            yield Question("count", phrase.format(f"{colour} shapes"), str(count))
+
+
+def _position(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    if min(scene.width, scene.height) < 64:
+        return
+    phrase = rng.choice(("Where is the {}?", "Where is the {} in the picture?", "At which position is the {}?"))
+    for shape in _only(scene, lambda s: s.kind):
+        yield Question("position", phrase.format(shape.kind), POSITIONS[shape.cell])
+    for shape in _only(scene, lambda s: (s.colour, s.kind)):
+        yield Question("position", phrase.format(f"{shape.colour} {shape.kind}"), POSITIONS[shape.cell])
+
+
+def _relation(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    unique = _only(scene, lambda s: s.kind)
+    if len(unique) < 2:
+        return
+    one, other = rng.sample(unique, 2)
+    columns, rows = other.cell % 3 - one.cell % 3, other.cell // 3 - one.cell // 3
+    for words, apart in (("left of", columns), ("right of", -columns), ("above", rows), ("below", -rows)):
+        if apart:
+            prompt = f"Is the {one.kind} {words} the {other.kind}?"
+            yield Question("relation", prompt, "yes" if apart > 0 else "no")
+
+
+def _size(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    unique = _only(scene, lambda s: s.kind)
+    if len(unique) < 2:
+        return
+    one, other = rng.sample(unique, 2)
+    if max(one.size, other.size) / min(one.size, other.size) < 1.4:
+        return
+    larger, smaller = (one, other) if one.size > other.size else (other, one)
+    word, right = rng.choice((("bigger", larger), ("larger", larger), ("smaller", smaller)))
+    yield Question("size", f"Which is {word}, the {one.kind} or the {other.kind}?", right.kind)
+
+
+def _background(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    phrase = rng.choice(("What colour is the background?", "What color is the background?", "Which background colour?"))
+    yield Question("background", phrase, scene.background)
+
+
+def _exists(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    if not scene.shapes:
+        return
+    if rng.random() < 0.5:
+        shape = rng.choice(scene.shapes)
+        kind, colour = shape.kind, shape.colour
+    else:
+        kind, colour = rng.choice(SHAPES), rng.choice(list(COLOURS))
+    phrase = rng.choice(("Is there a {}?", "Do you see a {}?"))
+    there = any(s.kind == kind and s.colour == colour for s in scene.shapes)
+    yield Question("exists", phrase.format(f"{colour} {kind}"), "yes" if there else "no")
+
+
+def _caption(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    phrase = rng.choice(("Describe the picture.", "What is in the picture?", "What do you see?", "Describe this image."))
+    yield Question("caption", phrase, caption(scene))
+
+
+def _print(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    if scene.print is None:
+        return
+    if scene.print.is_number:
+        phrase = rng.choice(
+            ("What number is printed?", "What number is this?", "Read the number.", "Which number do you see?")
+        )
+        yield Question("number", phrase, scene.print.text)
+    else:
+        phrase = rng.choice(
+            ("What word is printed?", "What does it say?", "Read the word.", "Which word do you see?")
+        )
+        yield Question("word", phrase, scene.print.text)
+
+
+_ASKERS: tuple[Callable[[random.Random, Scene], Iterator[Question]], ...] = (
+    _colour, _shape, _count, _position, _relation, _size, _background, _exists, _caption, _print,
+)  # fmt: skip
+
+
+def caption(scene: Scene) -> str:
+    """One sentence: the shapes grouped in reading order, the print, the background."""
+    counts = Counter((s.colour, s.kind) for s in sorted(scene.shapes, key=lambda s: s.cell))
+    parts = [
+        f"a {colour} {kind}" if count == 1 else f"{_NUMBERS[count]} {colour} {plural(kind)}"
+        for (colour, kind), count in counts.items()
+    ]
+    if scene.print is not None:
+        noun = "number" if scene.print.is_number else "word"
+        parts.append(f"the {scene.print.colour} {noun} {scene.print.text}")
+    listed = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+    return f"{listed} on a {scene.background} background"
+
+
+def plural(kind: str) -> str:
+    """More than one of a shape."""
+    return kind + ("es" if kind.endswith("s") else "s")
+
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five")
+
+
+def _only(scene: Scene, key: Callable[[Shape], object]) -> list[Shape]:
+    """The shapes whose key no other shape shares."""
+    counts = Counter(key(shape) for shape in scene.shapes)
+    return [shape for shape in scene.shapes if counts[key(shape)] == 1]
+
+
+def _placed(scene: Scene) -> list[Shape]:
+    """The shapes whose place can be asked for; in a tiny picture the one shape fills it."""
+    return list(scene.shapes) if min(scene.width, scene.height) >= 64 else []

@@ -1,0 +1,157 @@
+"""Synthetic scenes: what is in a picture, decided before anything is drawn.
+
+A scene is objects in the cells of a 3 x 3 grid, perhaps a printed number or word, and a background. Cells make
+every position unambiguous; the truth about a scene is the scene itself.
+"""
+
+import random
+from dataclasses import dataclass
+
+SHAPES = ("circle", "square", "triangle", "star", "heart", "diamond", "cross", "ring")
+COLOURS = {
+    "red": (214, 36, 36),
+    "orange": (250, 140, 20),
+    "yellow": (245, 220, 40),
+    "green": (40, 160, 60),
+    "blue": (40, 90, 215),
+    "purple": (130, 50, 165),
+    "pink": (250, 150, 195),
+    "brown": (120, 72, 36),
+    "black": (18, 18, 18),
+    "white": (248, 248, 248),
+    "grey": (140, 140, 140),
+}
+POSITIONS = (
+    "top left", "top", "top right",
+    "left", "centre", "right",
+    "bottom left", "bottom", "bottom right",
+)  # fmt: skip
+TRAINING_BACKGROUNDS = ("plain", "gradient", "noise", "stripes", "blotches")
+HELD_OUT_BACKGROUNDS = ("checks", "dots")
+
+_SIGNS = (
+    "open closed exit stop push pull sale free menu cafe hotel taxi bus shop bank post park north south east west "
+    "hot cold new old red blue total cash gate left right up down start home back next help news mail love tea"
+).split()
+_ONSETS = ("b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "v", "w", "st", "tr", "ch", "")
+_VOWELS = ("a", "e", "i", "o", "u", "ea", "oo")
+_CODAS = ("", "", "n", "r", "t", "l", "s", "m", "nd", "ck")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One drawn object."""
+
+    kind: str
+    colour: str
+    cell: int
+    """Index into POSITIONS."""
+    size: float
+    """Share of the cell's smaller side."""
+
+
+@dataclass(frozen=True)
+class Print:
+    """A printed number or word."""
+
+    text: str
+    colour: str
+    row: int
+    """The row of cells that it fills: 0, 1 or 2; 1 alone where the picture has nothing else."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is a number."""
+        return self.text.isdigit()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that is true of a picture, and how it is to be drawn."""
+
+    width: int
+    """In px."""
+    height: int
+    """In px."""
+    background: str
+    """Colour name."""
+    texture: str
+    """One of the background kinds above."""
+    shapes: tuple[Shape, ...]
+    print: Print | None
+    seed: int
+    """Of everything random in the drawing: jitter, shades, font, noise."""
+    held_out: bool
+    """Whether fonts come from the held-out side."""
+
+
+def make_scene(rng: random.Random, width: int, height: int, *, held_out: bool = False) -> Scene:
+    """Draws up a scene for a picture of width x height px."""
+    background = rng.choice(list(COLOURS))
+    others = [colour for colour in COLOURS if colour not in _too_close(background)]
+    kind = rng.choices(("shapes", "print", "both"), (0.55, 0.3, 0.15))[0]
+    small = min(width, height) < 64
+    if kind == "both" and (height < 96 or width < 64):
+        kind = rng.choice(("shapes", "print"))
+    printed = _make_print(rng, others, width, height, alone=kind == "print") if kind != "shapes" else None
+    shapes: tuple[Shape, ...] = ()
+    if kind != "print":
+        taken = () if printed is None else range(printed.row * 3, printed.row * 3 + 3)
+        cells = [4] if small else [cell for cell in range(9) if cell not in taken]
+        shapes = _make_shapes(rng, others, cells)
+    textures = HELD_OUT_BACKGROUNDS if held_out else TRAINING_BACKGROUNDS
+    return Scene(
+        width, height, background, rng.choice(textures), shapes, printed, rng.getrandbits(32), held_out
+    )
+
+
+def _too_close(background: str) -> tuple[str, ...]:
+    """Colours that can't be told from a shaded background of that colour."""
+    near = {
+        "red": ("orange", "brown", "pink"),
+        "orange": ("red", "yellow", "brown"),
+        "yellow": ("orange", "white"),
+        "blue": ("purple",),
+        "purple": ("blue", "pink"),
+        "pink": ("red", "purple", "white"),
+        "brown": ("red", "orange", "black"),
+        "black": ("brown",),
+        "white": ("yellow", "pink", "grey"),
+        "grey": ("white",),
+    }
+    return (background, *near.get(background, ()))
+
+
+def _make_shapes(rng: random.Random, colours: list[str], cells: list[int]) -> tuple[Shape, ...]:
+    count = min(rng.randint(1, 5), len(cells))
+    places = rng.sample(cells, count)
+    # Few kinds and colours make repeats, and so counts that are worth asking for.
+    kinds = rng.sample(SHAPES, rng.randint(1, min(4, count + 1)))
+    shades = rng.sample(colours, rng.randint(1, min(4, count + 1, len(colours))))
+    return tuple(
+        Shape(rng.choice(kinds), rng.choice(shades), cell, rng.choice((0.5, 0.62, 0.78, 0.95))) for cell in places
+    )
+
+
+def _make_print(rng: random.Random, colours: list[str], width: int, height: int, *, alone: bool) -> Print:
+    """A number of one to four digits, or a word that the picture is wide enough for."""
+    longest = max(1, min(width // 11, 8))
+    if rng.random() < 0.65 or longest < 3:
+        text = _number(rng, min(4, longest))
+    else:
+        text = _word(rng)[:longest]
+    return Print(text, rng.choice(colours), 1 if alone else rng.choice((0, 1, 2)))
+
+
+def _number(rng: random.Random, longest: int) -> str:
+    digits = rng.choices(range(1, longest + 1), range(1, longest + 1))[0]
+    return str(rng.randrange(10 ** (digits - 1) if digits > 1 else 0, 10**digits))
+
+
+def _word(rng: random.Random) -> str:
+    if rng.random() < 0.3:
+        word = rng.choice(_SIGNS)
+    else:
+        syllables = rng.choice((1, 2, 2))
+        word = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) for _ in range(syllables))
+    return rng.choice((str.lower, str.upper, str.capitalize))(word)

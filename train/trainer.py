@@ -1,0 +1,248 @@
+"""Trains a MagicVL model from a config: resumable, with a progress line, a loss curve and held-out accuracy."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from magicvl.errors import UsageError
+from magicvl.mmproj.configuration import config_from_preset
+from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
+from magicvl.mmproj.presets import preset
+from magicvl.mmproj.processing import MagicVLProcessor
+from magicvl.train.batches import IGNORED, Batch, MicroBatches
+from magicvl.train.config import TrainConfig
+from magicvl.train.evaluate import accuracy, held_out_samples, model_logits
+from magicvl.train.muon import Muon
+from magicvl.train.plots import plot_run
+from magicvl.train.vocabulary import IMAGE, build_tokenizer
+
+LOG_NAME = "log.jsonl"
+PLOT_NAME = "curves.png"
+STATE_NAME = "state.pt"
+
+
+def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1) -> Path:
+    """Runs the config into `output`, whose `checkpoint/` is a Hugging Face directory; returns that.
+
+    A run that was killed goes on from its last checkpoint with `resume`, and gives the same weights as one that
+    ran through, because data and rates are functions of the step. Raises UsageError where `output` holds a run
+    and `resume` is not set.
+    """
+    checkpoint = output / "checkpoint"
+    if checkpoint.exists() and not resume:
+        raise UsageError(f"{output} holds a run already; use --resume to go on, or another directory")
+    output.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    model, processor = _load(checkpoint) if checkpoint.exists() else _create(config)
+    optimizers = make_optimizers(model, config)
+    step = _load_state(checkpoint, optimizers) if checkpoint.exists() else 0
+    _trim_log(output / LOG_NAME, step)
+    _run(model, processor, optimizers, config, output, step, workers)
+    return checkpoint
+
+
+def _create(config: TrainConfig) -> tuple[MagicVLForConditionalGeneration, MagicVLProcessor]:
+    shape = preset(config.preset)
+    tokenizer = build_tokenizer(shape.language.vocabulary)
+    model_config = config_from_preset(
+        shape,
+        vocab_size=len(tokenizer),
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model_config.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE)
+    model = MagicVLForConditionalGeneration(model_config)
+    smooth_positions(model)
+    return model, MagicVLProcessor(tokenizer, tile_size=model_config.tile_size, max_tiles=model_config.max_tiles)
+
+
+def smooth_positions(model: MagicVLForConditionalGeneration) -> None:
+    """Starts the position table as sines and cosines of row and column.
+
+    A table of independent noise averages to nothing when it is shrunk to the small grids; a smooth one keeps its
+    meaning at every size.
+    """
+    table = model.model.vision_tower.embeddings.position_embedding.weight
+    side, width = int(len(table) ** 0.5), table.shape[1]
+    # From one period over the tile to one every three patches.
+    waves = torch.logspace(0, 3, width // 4, base=2.0) * torch.pi / side * 2
+    along = (torch.arange(side)[:, None] + 0.5) * waves
+    bands = torch.cat([along.sin(), along.cos()], dim=1)
+    rows = bands[:, None].expand(side, side, -1)
+    columns = bands[None].expand(side, side, -1)
+    with torch.no_grad():
+        grid = torch.cat([rows, columns], dim=-1).reshape(side * side, -1)
+        table[:, : grid.shape[1]] = grid * 0.2
+
+
+def _load(checkpoint: Path) -> tuple[MagicVLForConditionalGeneration, MagicVLProcessor]:
+    model = MagicVLForConditionalGeneration.from_pretrained(checkpoint)
+    return model, MagicVLProcessor.from_pretrained(checkpoint)
+
+
+def make_optimizers(model: MagicVLForConditionalGeneration, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """AdamW for tables, vectors and the ends of the model; Muon for the matrices between, if it has a rate."""
+    inside, decayed, rest = [], [], []
+    for name, parameter in model.named_parameters():
+        matrix = parameter.ndim == 2 and "embed" not in name
+        (inside if matrix and config.muon_rate else decayed if matrix else rest).append(parameter)
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    groups = [group | {"peak": config.learning_rate} for group in groups if group["params"]]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+    ]
+    if inside:
+        group = {"params": inside, "peak": config.muon_rate}
+        optimizers.append(Muon([group], lr=config.muon_rate, weight_decay=config.weight_decay))
+    return optimizers
+
+
+def rate(step: int, config: TrainConfig) -> float:
+    """Share of the peak learning rate at a step: warm-up, constant, linear decay to zero."""
+    return min(1.0, (step + 1) / max(1, config.warmup), (config.steps - step) / max(1, config.decay))
+
+
+def _run(
+    model: MagicVLForConditionalGeneration,
+    processor: MagicVLProcessor,
+    optimizers: list[torch.optim.Optimizer],
+    config: TrainConfig,
+    output: Path,
+    start: int,
+    workers: int,
+) -> None:
+    samples = held_out_samples(config.evaluate_pictures, config.sizes[-1])
+    batches = _load_ahead(MicroBatches(config, processor), start * config.micro_batches, workers)
+    model.train()
+    with (
+        (output / LOG_NAME).open("a", encoding="utf-8") as log,
+        tqdm(total=config.steps, initial=start, unit="step", dynamic_ncols=True) as bar,
+        _stop_signal() as stopped,
+    ):
+        for step in range(start, config.steps):
+            loss = train_step(model, optimizers, [next(batches) for _ in range(config.micro_batches)], step, config)
+            entry: dict[str, Any] = {"step": step + 1, "loss": round(loss, 5)}
+            last = step + 1 == config.steps or stopped()
+            if last or (step + 1) % config.evaluate_every == 0:
+                entry["accuracy"] = {
+                    task: [*counts] for task, counts in accuracy(model, processor, samples).items()
+                }
+                _save(model, processor, optimizers, config, step + 1, output / "checkpoint")
+                bar.write(_summary(step + 1, entry), file=bar.fp)
+            log.write(json.dumps(entry) + "\n")
+            log.flush()
+            if "accuracy" in entry:
+                plot_run(output / LOG_NAME, output / PLOT_NAME)
+            bar.set_postfix(loss=f"{loss:.3f}")
+            bar.update()
+            if last:
+                break
+
+
+def train_step(
+    model: MagicVLForConditionalGeneration,
+    optimizers: list[torch.optim.Optimizer],
+    batches: list[Batch],
+    step: int,
+    config: TrainConfig,
+) -> float:
+    """One optimiser step; the loss is the mean over all answer tokens of all its micro-batches."""
+    answers = sum(int((batch.labels != IGNORED).sum()) for batch in batches)
+    total = 0.0
+    for batch in batches:
+        logits = model_logits(model, batch)
+        labels = batch.labels.to(logits.device)
+        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+        (loss / answers).backward()
+        total += float(loss.detach())
+    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * rate(step, config)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return total / answers
+
+
+def _load_ahead(dataset: MicroBatches, start: int, workers: int) -> Iterator[Batch]:
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.Subset(dataset, range(start, len(dataset))),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)
+
+
+def _save(
+    model: MagicVLForConditionalGeneration,
+    processor: MagicVLProcessor,
+    optimizers: list[torch.optim.Optimizer],
+    config: TrainConfig,
+    step: int,
+    checkpoint: Path,
+) -> None:
+    """Writes beside and renames, so that a kill at any moment leaves a whole checkpoint."""
+    fresh, old = checkpoint.with_name("checkpoint.new"), checkpoint.with_name("checkpoint.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    model.save_pretrained(fresh)
+    processor.save_pretrained(fresh)
+    state = {"step": step, "optimizers": [optimizer.state_dict() for optimizer in optimizers]}
+    torch.save(state, fresh / STATE_NAME)
+    (fresh / "training.json").write_text(json.dumps(asdict(config), indent=1), encoding="utf-8")
+    if checkpoint.exists():
+        checkpoint.rename(old)
+    fresh.rename(checkpoint)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _load_state(checkpoint: Path, optimizers: list[torch.optim.Optimizer]) -> int:
+    state = torch.load(checkpoint / STATE_NAME, weights_only=True)
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        peaks = [group["peak"] for group in optimizer.param_groups]
+        optimizer.load_state_dict(saved)
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["peak"] = peak
+    return int(state["step"])
+
+
+def _trim_log(path: Path, step: int) -> None:
+    """Drops entries past the checkpoint that a run goes on from."""
+    if path.exists():
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def _summary(step: int, entry: dict[str, Any]) -> str:
+    shares = (f"{task} {100 * right // asked}%" for task, (right, asked) in entry["accuracy"].items())
+    return f"step {step}  loss {entry['loss']:.3f}  " + "  ".join(shares)
+
+
+class _stop_signal:
+    """Turns the first SIGINT or SIGTERM into a request to stop after the step, with a checkpoint."""
+
+    def __enter__(self) -> Callable[[], bool]:
+        self._asked = False
+        self._before = {name: signal.signal(name, self._ask) for name in (signal.SIGINT, signal.SIGTERM)}
+        return lambda: self._asked
+
+    def __exit__(self, *_: object) -> None:
+        for name, handler in self._before.items():
+            signal.signal(name, handler)
+
+    def _ask(self, number: int, _: FrameType | None) -> None:
+        if self._asked:
+            os._exit(128 + number)
+        self._asked = True
