@@ -12,7 +12,8 @@ DEMO_IMAGE ?= models/magicvl-nano/demo.png
 DEMO_QUESTION ?= How many stars are there?
 
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+# Twice quiet: errors only, or pip warns about every package index that lacks a package.
+INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --quiet
 # Each stamp marks one finished step, so that a second run goes straight to its command.
 STAMPS := $(VENV)/stamps
 NATIVE := edge/native/build_llama.py edge/native/trim.cmake
@@ -65,13 +66,13 @@ $(STAMPS)/native: $(STAMPS)/venv $(NATIVE)
 
 $(STAMPS)/core: $(STAMPS)/native pyproject.toml
 	$(call say,installing the core)
-	@$(PIP) install --quiet --editable .
+	@$(INSTALL) --editable .
 	@touch $@
 
 # torch comes first and alone, so that the version and build chosen above is the one that stays.
 $(STAMPS)/dev: $(STAMPS)/core
 	$(call say,installing torch)
-	@$(PIP) install --quiet $(TORCH)
+	@$(INSTALL) $(TORCH)
 	$(call say,installing the tools and what the tests need)
-	@$(PIP) install --quiet --editable '.[dev]'
+	@$(INSTALL) --editable '.[dev]'
 	@touch $@

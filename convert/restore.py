@@ -217,7 +217,8 @@ def _text_config(decoder: Decoder, vocabulary: Vocabulary) -> dict[str, Any]:
         "tie_word_embeddings": decoder.tied,
         "bos_token_id": vocabulary.bos,
         "eos_token_id": vocabulary.eos,
-        "pad_token_id": vocabulary.pad,
+        # No pad here: its row would get no gradient, and it often is the token that ends an answer.
+        "pad_token_id": None,
     }
 
 

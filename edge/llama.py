@@ -6,6 +6,7 @@ NumPy arrays instead of pointers, everything freed exactly once, and Ctrl-C that
 """
 
 import ctypes
+import os
 import signal
 import threading
 import weakref
@@ -18,11 +19,18 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from llama_cpp import llama_cpp, mtmd_cpp
 from typing_extensions import Self
 
 from magicvl.edge.pixels import Pixels
 from magicvl.errors import EngineError
+
+# libgomp, which ggml's threads meet in, reads this when it is loaded. Its default spins for milliseconds at
+# every barrier: on a machine with other work, 60 times slower. 1000 is its own choice where it sees more
+# threads than cores. Whoever has set either variable keeps what was set.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+from llama_cpp import llama_cpp, mtmd_cpp
 
 Floats = npt.NDArray[np.float32]
 

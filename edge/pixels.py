@@ -38,6 +38,17 @@ def open_picture(source: PictureSource) -> Image.Image:
         return _upright_rgb(picture, name)
 
 
+def check_header(source: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height in px that a picture's header claims, before rotation; no pixel is decoded.
+
+    Raises PictureError where `open_picture` would for the header alone.
+    """
+    name = os.fspath(source)
+    with _open(source, name) as picture:
+        _check_size(picture, name)
+        return picture.width, picture.height
+
+
 def cut(picture: Image.Image, plan: Plan) -> list[Pixels]:
     """Resizes an upright RGB picture by the plan and cuts it: arrays (height, width, 3), raster order.
 

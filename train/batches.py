@@ -24,6 +24,8 @@ from magicvl.train.questions import Question, choose_questions
 from magicvl.train.scenes import Scene, make_scene
 
 IGNORED = -100
+MOST_QUESTIONS = 10
+"""Questions drawn for a picture, of which as many are kept as fit."""
 _PICTURE_SEGMENT = 0
 
 
@@ -70,10 +72,8 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         stage = [stage for stage in self.config.sizes if stage.start <= step][-1]
         across, down = draw_grid(rng, stage)
         count = max(1, min(self.config.pictures, self.config.visual_tokens // (across * down)))
-        samples = [
-            draw_sample(f"{self.config.seed} {index} {i}", across, down, self.config.questions) for i in range(count)
-        ]
-        return collate(samples, self.processor)
+        samples = [draw_sample(f"{self.config.seed} {index} {i}", across, down, MOST_QUESTIONS) for i in range(count)]
+        return collate(samples, self.processor, self.config.question_tokens)
 
 
 def draw_grid(rng: random.Random, stage: SizeStage) -> tuple[int, int]:
@@ -94,11 +94,16 @@ def draw_sample(
     return Sample(scene, tuple(choose_questions(rng, scene, questions)))
 
 
-def collate(samples: Sequence[Sample], processor: MagicVLProcessor) -> Batch:
-    """Draws the pictures and packs questions behind them. All pictures must share one grid."""
+def collate(
+    samples: Sequence[Sample], processor: MagicVLProcessor, question_tokens: int | None = None
+) -> Batch:
+    """Draws the pictures and packs questions behind them. All pictures must share one grid.
+
+    With `question_tokens`, questions after the first that would take a row past so many tokens are left out.
+    """
     plans = [plan(sample.scene.width, sample.scene.height, processor.grid) for sample in samples]
     prefix = processor.token_ids([Message("user", (Picture(0),))], plans[:1], answer=False)
-    rows = [_pack(sample.questions, len(prefix), processor) for sample in samples]
+    rows = [_pack(sample.questions, len(prefix), processor, question_tokens) for sample in samples]
     length = len(prefix) + max(len(row.ids) for row in rows)
     ids = torch.full((len(rows), length), processor.tokenizer.pad_token_id)
     positions = torch.zeros(len(rows), length, dtype=torch.long)
@@ -129,13 +134,17 @@ class _Row:
     segments: list[int]
 
 
-def _pack(questions: Sequence[Question], start: int, processor: MagicVLProcessor) -> _Row:
+def _pack(questions: Sequence[Question], start: int, processor: MagicVLProcessor, most: int | None) -> _Row:
     row = _Row([], [], [], [])
-    for number, question in enumerate(questions, start=1):
+    number = 0
+    for question in questions:
         # The words between picture and answer, exactly as the processor gives them for one user turn.
         asked = processor.token_ids(ask_messages(question.prompt, 0), [])[1:]
         answer = [*processor.text_ids(Text(question.answer, special=False)), processor.tokenizer.eos_token_id]
         ids = asked + answer
+        if most is not None and row.ids and len(row.ids) + len(ids) > most:
+            continue
+        number += 1
         row.ids.extend(ids)
         row.positions.extend(range(start, start + len(ids)))
         row.labels.extend([IGNORED] * (len(asked) - 1) + answer + [IGNORED])

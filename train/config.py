@@ -34,8 +34,8 @@ class TrainConfig:
     """Most visual tokens of one micro-batch."""
     pictures: int = 40
     """Most pictures of one micro-batch."""
-    questions: int = 6
-    """Most questions of one picture."""
+    question_tokens: int = 56
+    """Most tokens that the questions and answers of one picture take; one question is always asked."""
     learning_rate: float = 1e-3
     """Of AdamW: embeddings, norms, biases, and all matrices where `muon_rate` is 0."""
     muon_rate: float = 0.0
@@ -53,8 +53,8 @@ class TrainConfig:
     """Held-out pictures of a measurement during training."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.micro_batches < 1 or self.pictures < 1 or self.questions < 1:
-            raise UsageError("training config: steps, micro_batches, pictures and questions must be at least 1")
+        if self.steps < 1 or self.micro_batches < 1 or self.pictures < 1:
+            raise UsageError("training config: steps, micro_batches and pictures must be at least 1")
         if not self.sizes or self.sizes[0].start != 0:
             raise UsageError("training config: the first of [[sizes]] must have start = 0")
         if not 0 <= self.decay <= self.steps:
@@ -77,3 +77,12 @@ def read_config(path: Path) -> TrainConfig:
         return TrainConfig(sizes=stages, **data)
     except TypeError as error:
         raise UsageError(f"{path}: {error}") from None
+
+
+def shipped_config(name: str) -> Path:
+    """The path of a config that comes along. Raises UsageError that lists them."""
+    folder = Path(__file__).parent / "configs"
+    names = sorted(path.stem for path in folder.glob("*.toml"))
+    if name not in names:
+        raise UsageError(f"training config {name!r}: there are {', '.join(names)}, or give the path of a .toml file")
+    return folder / f"{name}.toml"

@@ -98,7 +98,7 @@ def make_scene(rng: random.Random, width: int, height: int, *, held_out: bool = 
     if kind != "print":
         taken = () if printed is None else range(printed.row * 3, printed.row * 3 + 3)
         cells = [4] if small else [cell for cell in range(9) if cell not in taken]
-        shapes = _make_shapes(rng, others, cells)
+        shapes = _make_shapes(rng, others, cells, room=min(width, height) if small else min(width, height) / 3)
     textures = HELD_OUT_BACKGROUNDS if held_out else TRAINING_BACKGROUNDS
     return Scene(
         width, height, background, rng.choice(textures), shapes, printed, rng.getrandbits(32), held_out
@@ -122,14 +122,16 @@ def _too_close(background: str) -> tuple[str, ...]:
     return (background, *near.get(background, ()))
 
 
-def _make_shapes(rng: random.Random, colours: list[str], cells: list[int]) -> tuple[Shape, ...]:
+def _make_shapes(rng: random.Random, colours: list[str], cells: list[int], room: float) -> tuple[Shape, ...]:
+    # Below 16 px a heart is hard to tell from a triangle, for people too.
+    sizes = [size for size in (0.5, 0.62, 0.78) if size * room >= 16] + [0.95]
     count = min(rng.randint(1, 5), len(cells))
     places = rng.sample(cells, count)
     # Few kinds and colours make repeats, and so counts that are worth asking for.
     kinds = rng.sample(SHAPES, rng.randint(1, min(4, count + 1)))
     shades = rng.sample(colours, rng.randint(1, min(4, count + 1, len(colours))))
     return tuple(
-        Shape(rng.choice(kinds), rng.choice(shades), cell, rng.choice((0.5, 0.62, 0.78, 0.95))) for cell in places
+        Shape(rng.choice(kinds), rng.choice(shades), cell, rng.choice(sizes)) for cell in places
     )
 
 

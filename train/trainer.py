@@ -43,7 +43,7 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1) 
         raise UsageError(f"{output} holds a run already; use --resume to go on, or another directory")
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    model, processor = _load(checkpoint) if checkpoint.exists() else _create(config)
+    model, processor = _load(checkpoint) if checkpoint.exists() else create(config)
     optimizers = make_optimizers(model, config)
     step = _load_state(checkpoint, optimizers) if checkpoint.exists() else 0
     _trim_log(output / LOG_NAME, step)
@@ -51,7 +51,8 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1) 
     return checkpoint
 
 
-def _create(config: TrainConfig) -> tuple[MagicVLForConditionalGeneration, MagicVLProcessor]:
+def create(config: TrainConfig) -> tuple[MagicVLForConditionalGeneration, MagicVLProcessor]:
+    """A fresh model of the config's preset, with its own vocabulary, and its processor."""
     shape = preset(config.preset)
     tokenizer = build_tokenizer(shape.language.vocabulary)
     model_config = config_from_preset(
@@ -181,8 +182,14 @@ def _load_ahead(dataset: MicroBatches, start: int, workers: int) -> Iterator[Bat
         batch_size=None,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_ignore_interrupt,
     )
     return iter(loader)
+
+
+def _ignore_interrupt(_worker: int) -> None:
+    # Ctrl-C reaches the whole group; the main process decides when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _save(

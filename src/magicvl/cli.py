@@ -30,6 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+bench = typer.Typer(help="Measure a bundle.")
+app.add_typer(bench, name="bench")
+
 
 @dataclass
 class State:
@@ -101,8 +104,12 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
     from magicvl import DEFAULT_BUNDLE
     from magicvl.edge.answer import Options
     from magicvl.edge.engine import Engine
+    from magicvl.edge.pixels import check_header
 
     options = Options(max_tokens, budget, temperature, top_p, seed)
+    for image in images:
+        # A large model takes its time to load; a wrong name should not have to wait for it.
+        check_header(image)
     with Engine(model or DEFAULT_BUNDLE, threads=threads) as engine:
         stream = engine.start(images, prompt, options, progress=_progress())
         answer = _show(stream, silent=as_json)
@@ -208,6 +215,72 @@ def inspect(
         _print_json(to_json(found))
     else:
         print(to_text(found))
+
+
+@app.command()
+def train(
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A TOML file, or the name of one that comes along: magicvl-nano.", show_default=False
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.", show_default=False)],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in it.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model from a config.
+
+    The directory gets checkpoint/ (for `convert`), log.jsonl and curves.png. Ctrl-C stops after the step and
+    keeps a checkpoint.
+    """
+    from magicvl.train.config import read_config, shipped_config
+    from magicvl.train.trainer import train as run_training
+
+    path = Path(config)
+    print(run_training(read_config(path if path.suffix else shipped_config(config)), output, resume=resume))
+
+
+@bench.command()
+def accuracy(
+    model: Annotated[
+        Path | None, typer.Argument(help="Bundle directory. [default: the model that comes along]")
+    ] = None,
+    pictures: Annotated[int, typer.Option(help="Held-out pictures, each with up to eight questions.")] = 200,
+    misses: Annotated[int, typer.Option(help="Wrong answers to show.")] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure exact answers on generated pictures of seeds, fonts and backgrounds never trained on."""
+    from magicvl import DEFAULT_BUNDLE
+    from magicvl.bench.accuracy import measure
+    from magicvl.edge.engine import Engine
+
+    if pictures < 1:
+        raise UsageError(f"{pictures} pictures: it must be at least 1")
+    show = _progress()
+    with Engine(model or DEFAULT_BUNDLE) as engine:
+        scores, wrong = measure(
+            engine, pictures, lambda done, total: show("picture", done, total) if show else None
+        )
+    if as_json:
+        _print_json(
+            {
+                "scores": [asdict(score) for score in scores],
+                "misses": [asdict(miss) for miss in wrong[:misses]],
+            }
+        )
+        return
+    for score in scores:
+        low, high = score.interval
+        print(
+            f"{score.task:<12} {100 * score.share:5.1f} %  ({100 * low:.1f} to {100 * high:.1f})  "
+            f"{score.right} of {score.asked}"
+        )
+    for miss in wrong[:misses]:
+        print(
+            f"{miss.task:<12} picture {miss.picture}: {miss.prompt} {miss.expected!r}, answered {miss.answer!r}"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -50,13 +50,13 @@ def typed_engine(
 ) -> Iterator[tuple[str, Engine]]:
     bundle = tmp_path_factory.mktemp("typed") / "bundle"
     convert(tiny_checkpoint, bundle, mmproj_type=request.param)
-    with Engine(bundle, threads=2) as engine:
+    with Engine(bundle, threads=1) as engine:
         yield request.param, engine
 
 
 @pytest.fixture(scope="module")
 def engine(tiny_bundle: Path) -> Iterator[Engine]:
-    with Engine(tiny_bundle, threads=2) as loaded:
+    with Engine(tiny_bundle, threads=1) as loaded:
         yield loaded
 
 
@@ -119,8 +119,9 @@ def test_pixels_are_exact(
 ) -> None:
     """An encoder that passes its pixels through shows what the runtime made of them.
 
-    Identity patches, no positions, a layer that adds nothing; left is a LayerNorm over each patch. GELU is
-    the identity for values around 100. One step of one channel moves a value by 2 / 255 or more.
+    Identity patches, no positions, layers that add nothing; left is a LayerNorm over each patch. GELU is
+    the identity for values around 100. One step of one channel moves a value by 2 / 255 or more; the
+    runtime's convolution rounds pixels to F16, which moves them by a tenth of that.
     """
     width, mean, std = 3 * 16 * 16, (0.48, 0.45, 0.40), (0.5, 0.5, 0.5)
     model = build_tiny(vision_width=width, projector_use_layernorm=False)
@@ -138,7 +139,7 @@ def test_pixels_are_exact(
     convert(checkpoint, tmp_path / "bundle", mmproj_type="F32")
     picture = make_picture(450, 100, seed=5)
     inputs = MagicVLProcessor.from_pretrained(checkpoint)(ask_messages(PROMPT, 1), [picture])
-    with Engine(tmp_path / "bundle", threads=2) as engine:
+    with Engine(tmp_path / "bundle", threads=1) as engine:
         ours = engine.embed(picture)
     for tile, patches, shape in zip(ours, inputs["pixel_values"], inputs["spatial_shapes"], strict=True):
         rows, columns = (int(side) for side in shape)
@@ -146,7 +147,7 @@ def test_pixels_are_exact(
         normal = (values - values.mean(1, keepdims=True)) / values.std(1, keepdims=True)
         merged = normal.reshape(rows // 2, 2, columns // 2, 2, width).transpose(0, 2, 1, 3, 4)
         expected = merged.reshape(len(tile), 4 * width)[:, picked.numpy()]
-        assert np.abs(tile - expected).max() < 1e-3, differences(tile, expected.astype(np.float32))
+        assert np.abs(tile - expected).max() < 0.003, differences(tile, expected.astype(np.float32))
 
 
 @pytest.mark.parametrize(("llm_type", "prompt"), [("F16", PROMPT), ("F16", "1905?"), ("Q8_0", PROMPT)])
@@ -160,7 +161,7 @@ def test_logits(
     make_picture: Make,
 ) -> None:
     convert(tiny_checkpoint, tmp_path / "bundle", llm_type=llm_type, mmproj_type="F32")
-    with Engine(tmp_path / "bundle", threads=2) as engine:
+    with Engine(tmp_path / "bundle", threads=1) as engine:
         for width, height in ((32, 32), (384, 384), (450, 500)):
             picture = make_picture(width, height, seed=1)
             theirs = torch_logits(model, processor, picture, prompt)
@@ -172,19 +173,38 @@ def test_logits(
 def test_greedy_answers_are_the_same(
     engine: Engine, model: MagicVLForConditionalGeneration, processor: MagicVLProcessor, make_picture: Make
 ) -> None:
-    answers = set()
-    for seed in range(50):
-        picture = make_picture(32 * (1 + seed % 9), 32 * (1 + seed % 7), seed=seed)
-        inputs = processor(ask_messages(PROMPT, 1), [picture])
-        with torch.no_grad():
-            generated = model.generate(**inputs, max_new_tokens=8, do_sample=False)
-        theirs = processor.tokenizer.decode(
-            generated[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+    """Fifty pictures whose answers torch itself does not waver about: a tie has no right answer."""
+    answers = []
+    for seed in range(80):
+        picture = make_picture(32 * (1 + seed % 5), 32 * (1 + seed % 4), seed=seed)
+        theirs, lead = torch_answer(model, processor, picture, tokens=5)
+        if lead > TOLERANCES["F16"].logits:
+            assert engine.ask(picture, PROMPT, max_tokens=5) == theirs, f"picture {seed}, lead {lead:.3f}"
+            answers.append(theirs)
+        if len(answers) == 50:
+            break
+    assert len(answers) == 50
+    assert len(set(answers)) > 30, "the pictures hardly decide the answers: this test shows little"
+
+
+def torch_answer(
+    model: MagicVLForConditionalGeneration, processor: MagicVLProcessor, picture: Image.Image, tokens: int
+) -> tuple[str, float]:
+    """The greedy answer, and the least lead of a token over the next one in standard deviations."""
+    inputs = processor(ask_messages(PROMPT, 1), [picture])
+    with torch.no_grad():
+        generated = model.generate(
+            **inputs,
+            max_new_tokens=tokens,
+            do_sample=False,
+            output_logits=True,
+            return_dict_in_generate=True,
         )
-        ours = engine.ask(picture, PROMPT, max_tokens=8)
-        assert ours == theirs, f"picture {seed}"
-        answers.add(ours)
-    assert len(answers) > 25, "the pictures hardly decide the answers: this test shows little"
+    steps = torch.cat(generated.logits)
+    best = steps.topk(2).values
+    lead = ((best[:, 0] - best[:, 1]) / steps.std(dim=-1)).min()
+    ids = generated.sequences[0, inputs["input_ids"].shape[1] :]
+    return processor.tokenizer.decode(ids, skip_special_tokens=True), float(lead)
 
 
 def test_two_pictures_keep_their_order(

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from magicvl.edge import pixels
-from magicvl.edge.pixels import cut, open_picture
+from magicvl.edge.pixels import check_header, cut, open_picture
 from magicvl.edge.plan import Grid, plan
 from magicvl.errors import PictureError
 
@@ -158,6 +158,15 @@ def test_what_cannot_be_read_is_one_line_that_names_it(corners: Image.Image, tmp
         with pytest.raises(PictureError, match=words) as caught:
             open_picture(path)
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_header_is_checked_alone(corners: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "cut.png"
+    path.write_bytes(encoded(corners, "PNG")[:-30])
+    assert check_header(path) == (20, 10)
+    path.write_bytes(bomb(100_000, 100_000))
+    with pytest.raises(PictureError, match="134,217,728"):
+        check_header(path)
 
 
 def test_missing_files_and_directories_are_named(tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""Packing several questions behind one picture changes nothing but the speed."""
+
+import pytest
+import torch
+
+from magicvl.edge.prompt import ask_messages
+from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
+from magicvl.mmproj.processing import MagicVLProcessor
+from magicvl.train.batches import IGNORED, collate, draw_sample
+from magicvl.train.config import SizeStage, TrainConfig
+from magicvl.train.drawing import draw_scene
+from magicvl.train.evaluate import accuracy, model_logits
+from magicvl.train.trainer import create
+
+CONFIG = TrainConfig(preset="magicvl-nano", steps=2, decay=0, sizes=(SizeStage(0, 4, 8),))
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[MagicVLForConditionalGeneration, MagicVLProcessor]:
+    torch.manual_seed(0)
+    model, processor = create(CONFIG)
+    return model.eval(), processor
+
+
+def test_a_packed_question_gets_the_logits_of_a_question_asked_alone(pair: tuple) -> None:
+    model, processor = pair
+    samples = [draw_sample(f"packed {i}", 3, 2, 3) for i in range(2)]
+    batch = collate(samples, processor)
+    with torch.no_grad():
+        packed = model_logits(model, batch)
+        for row, sample in enumerate(samples):
+            for number, question in enumerate(sample.questions, start=1):
+                inputs = processor(ask_messages(question.prompt, 1), [draw_scene(sample.scene)])
+                alone = model(**inputs).logits[0, -1]
+                first = int(((batch.segments[row] == number) & (batch.labels[row] != IGNORED)).nonzero()[0])
+                assert torch.allclose(packed[row, first], alone, atol=2e-4)
+
+
+def test_labels_spell_the_answer_and_its_end(pair: tuple) -> None:
+    _, processor = pair
+    sample = draw_sample("labels", 4, 3, 4)
+    batch = collate([sample], processor)
+    for number, question in enumerate(sample.questions, start=1):
+        labels = batch.labels[0][(batch.segments[0] == number) & (batch.labels[0] != IGNORED)]
+        assert processor.tokenizer.decode(labels) == question.answer + processor.tokenizer.eos_token
+
+
+def test_accuracy_is_what_generate_says(pair: tuple) -> None:
+    model, processor = pair
+    sample = draw_sample("generate", 2, 2, 2)
+    # Teach the model this one picture, so that some answers are right and the comparison means something.
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    batch = collate([sample], processor)
+    for _ in range(40):
+        logits = model_logits(model, batch)
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED
+        )
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    counted = accuracy(model, processor, [sample])
+    model.eval()
+    right = 0
+    for question in sample.questions:
+        inputs = processor(ask_messages(question.prompt, 1), [draw_scene(sample.scene)])
+        tokens = model.generate(**inputs, max_new_tokens=24, do_sample=False)
+        text = processor.tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        right += text == question.answer
+    assert sum(hits for hits, _ in counted.values()) == right > 0

@@ -1,0 +1,87 @@
+"""Every question has the answer that the scene gives."""
+
+import random
+import re
+
+from magicvl.train.questions import all_questions, caption, choose_questions, plural
+from magicvl.train.scenes import POSITIONS, Print, Scene, Shape, make_scene
+
+SCENE = Scene(
+    160, 128, "white", "plain",
+    (Shape("star", "red", 0, 0.95), Shape("circle", "blue", 8, 0.5), Shape("circle", "blue", 6, 0.5)),
+    Print("4821", "black", 1), 0, False,
+)  # fmt: skip
+
+
+def answers(prompt: str) -> set[str]:
+    """All answers to a prompt over many phrasings."""
+    return {
+        question.answer
+        for seed in range(200)
+        for question in all_questions(random.Random(seed), SCENE)
+        if question.prompt == prompt
+    }
+
+
+def test_answers_of_a_known_scene() -> None:
+    assert answers("What colour is the star?") == {"red"}
+    assert answers("What colour is the circle?") == set()  # there are two
+    assert answers("How many circles are there?") == {"2"}
+    assert answers("How many shapes are there?") == {"3"}
+    assert answers("Where is the red star?") == {"top left"}
+    assert answers("What shape is in the bottom right?") == {"circle"}
+    assert answers("What number is printed?") == {"4821"}
+    assert answers("What colour is the number?") == {"black"}
+    assert answers("What colour is the background?") == {"white"}
+    assert answers("Is there a red star?") == {"yes"}
+    assert answers("Describe the picture.") == {
+        "a red star, two blue circles and the black number 4821 on a white background"
+    }
+
+
+def test_relations_and_sizes_follow_the_cells() -> None:
+    scene = Scene(
+        128, 128, "white", "plain", (Shape("star", "red", 0, 0.95), Shape("ring", "blue", 5, 0.5)), None, 0, False
+    )
+    found = {q.prompt: q.answer for seed in range(50) for q in all_questions(random.Random(seed), scene)}
+    assert found["Is the star left of the ring?"] == "yes"
+    assert found["Is the ring left of the star?"] == "no"
+    assert found["Is the star above the ring?"] == "yes"
+    assert found["Is the star below the ring?"] == "no"
+    assert found["Which is bigger, the star or the ring?"] == "star"
+    assert found["Which is smaller, the star or the ring?"] == "ring"
+
+
+def test_no_prompt_has_two_answers() -> None:
+    for seed in range(300):
+        scene = make_scene(random.Random(seed), 128, 128)
+        found: dict[str, str] = {}
+        for phrasing in range(5):
+            for question in all_questions(random.Random(phrasing), scene):
+                assert found.setdefault(question.prompt, question.answer) == question.answer
+
+
+def test_counts_and_positions_agree_with_the_scene() -> None:
+    for seed in range(200):
+        scene = make_scene(random.Random(seed), 128, 128)
+        for question in all_questions(random.Random(seed), scene):
+            if question.task == "count":
+                kinds = [s.kind for s in scene.shapes if plural(s.kind) in question.prompt]
+                colours = [s.colour for s in scene.shapes if f"{s.colour} shapes" in question.prompt]
+                expected = len(colours) or len(kinds) or len(scene.shapes)
+                assert question.answer == str(expected)
+            if question.task == "position":
+                assert question.answer in POSITIONS
+
+
+def test_chosen_questions_differ_and_keep_to_the_limit() -> None:
+    for seed in range(100):
+        chosen = choose_questions(random.Random(seed), SCENE, 5)
+        assert len(chosen) == 5
+        assert len({(q.prompt, q.answer) for q in chosen}) == 5
+
+
+def test_caption_counts_in_words() -> None:
+    scene = Scene(96, 96, "pink", "plain", tuple(Shape("cross", "black", i, 0.5) for i in range(4)), None, 0, False)
+    assert caption(scene) == "four black crosses on a pink background"
+    assert not re.search(r"\d", caption(scene))
