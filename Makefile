@@ -51,9 +51,9 @@ clean: ## remove .venv and everything that was built or cached
 
 $(STAMPS)/venv:
 	@command -v $(PYTHON) >/dev/null || { \
-		echo "magicvl needs Python 3.10 or later: no $(PYTHON) found (on Debian, apt-get install python3 python3-venv)" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-		echo "magicvl needs Python 3.10 or later; $(PYTHON) is older: make PYTHON=python3.11 ..." >&2; exit 1; }
+		echo "magicvl needs Python 3.11 or later: no $(PYTHON) found (on Debian, apt-get install python3 python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "magicvl needs Python 3.11 or later; $(PYTHON) is older: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) lacks the venv module: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
 	$(call say,making $(VENV))

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from magicvl.edge.engine import Engine
-from magicvl.train.config import SizeStage
+from magicvl.train.config import Stage
 from magicvl.train.drawing import draw_scene
 from magicvl.train.evaluate import held_out_samples
 
-SIZES = SizeStage(start=0, max_side=26, max_tokens=300)
+SIZES = Stage(start=0, max_side=26, max_tokens=300)
 """From one visual token to several tiles."""
 
 
@@ -47,9 +47,7 @@ class Miss:
     """Number of the held-out picture."""
 
 
-def measure(
-    engine: Engine, pictures: int, progress: Callable[[int, int], None]
-) -> tuple[list[Score], list[Miss]]:
+def measure(engine: Engine, pictures: int, progress: Callable[[int, int], None]) -> tuple[list[Score], list[Miss]]:
     """Asks every question of so many held-out pictures; an answer counts if it equals the truth exactly.
 
     Seeds, fonts and backgrounds are those that training never sees. `progress` gets pictures done and in all.

@@ -42,9 +42,7 @@ class StoredTensor:
         stored = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[self.dtype]
         if self.size == 0:
             return np.zeros(self.shape, dtype=np.float32)
-        array: npt.NDArray[Any] = np.memmap(
-            self.file, mode="r", dtype=stored, offset=self.offset, shape=self.shape
-        )
+        array: npt.NDArray[Any] = np.memmap(self.file, mode="r", dtype=stored, offset=self.offset, shape=self.shape)
         if self.dtype == "BF16":
             # BF16 is the upper half of a float32.
             array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
@@ -128,9 +126,7 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     try:
         header = json.loads(raw)
         return {
-            name: _stored(path, entry, 8 + length, total)
-            for name, entry in header.items()
-            if name != "__metadata__"
+            name: _stored(path, entry, 8 + length, total) for name, entry in header.items() if name != "__metadata__"
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: damaged header ({error})") from None

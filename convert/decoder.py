@@ -42,14 +42,10 @@ LLAMA_TENSORS = (
     TensorRule(_LAYER + "self_attn.v_proj.weight", "blk.{layer}.attn_v.weight", ("key", "width")),
     TensorRule(_LAYER + "self_attn.v_proj.bias", "blk.{layer}.attn_v.bias", ("key",), when="attention_bias"),
     TensorRule(_LAYER + "self_attn.o_proj.weight", "blk.{layer}.attn_output.weight", ("width", "query")),
-    TensorRule(
-        _LAYER + "self_attn.o_proj.bias", "blk.{layer}.attn_output.bias", ("width",), when="attention_bias"
-    ),
+    TensorRule(_LAYER + "self_attn.o_proj.bias", "blk.{layer}.attn_output.bias", ("width",), when="attention_bias"),
     TensorRule(_LAYER + "post_attention_layernorm.weight", "blk.{layer}.ffn_norm.weight", ("width",)),
     TensorRule(_LAYER + "mlp.gate_proj.weight", "blk.{layer}.ffn_gate.weight", ("feed_forward", "width")),
-    TensorRule(
-        _LAYER + "mlp.gate_proj.bias", "blk.{layer}.ffn_gate.bias", ("feed_forward",), when="mlp_bias"
-    ),
+    TensorRule(_LAYER + "mlp.gate_proj.bias", "blk.{layer}.ffn_gate.bias", ("feed_forward",), when="mlp_bias"),
     TensorRule(_LAYER + "mlp.up_proj.weight", "blk.{layer}.ffn_up.weight", ("feed_forward", "width")),
     TensorRule(_LAYER + "mlp.up_proj.bias", "blk.{layer}.ffn_up.bias", ("feed_forward",), when="mlp_bias"),
     TensorRule(_LAYER + "mlp.down_proj.weight", "blk.{layer}.ffn_down.weight", ("width", "feed_forward")),

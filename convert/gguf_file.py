@@ -70,9 +70,7 @@ def write_gguf(
         for tensor in tensors:
             bytes_shape = gguf.quant_shape_to_byte_shape(tensor.shape, tensor.type)
             # An 8-bit NumPy type tells the writer that the shape counts bytes.
-            writer.add_tensor_info(
-                tensor.name, bytes_shape, np.dtype(np.uint8), tensor.size, raw_dtype=tensor.type
-            )
+            writer.add_tensor_info(tensor.name, bytes_shape, np.dtype(np.uint8), tensor.size, raw_dtype=tensor.type)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()

@@ -67,9 +67,7 @@ def to_json(found: Inspection) -> dict[str, Any]:
             "parameters": file.parameters,
             "types": file.types,
             "metadata": {key: _shorten(value) for key, value in file.metadata.items()},
-            "tensors": [
-                {"name": t.name, "shape": list(t.shape), "type": t.type, "size": t.size} for t in file.tensors
-            ],
+            "tensors": [{"name": t.name, "shape": list(t.shape), "type": t.type, "size": t.size} for t in file.tensors],
             "chat_template": file.chat_template,
         }
         for file in found.files

@@ -22,9 +22,7 @@ def check_target(target: Path, *, source: Path, force: bool, mark: str) -> None:
         raise UsageError(f"{target}: it exists; --force replaces it, or take another name")
     ours = target.is_dir() and not target.is_symlink() and (target / mark).is_file()
     if not ours or target.resolve() in (source.resolve(), *source.resolve().parents):
-        raise UsageError(
-            f"{target}: --force replaces only what has a {mark} and is not the source; take another name"
-        )
+        raise UsageError(f"{target}: --force replaces only what has a {mark} and is not the source; take another name")
 
 
 @contextlib.contextmanager

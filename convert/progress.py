@@ -64,8 +64,8 @@ def bar() -> Iterator[Steps]:
         yield Quiet()
         return
     columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(),
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=10),
         TextColumn("{task.fields[done]}/{task.fields[tensors]} tensors"),
         DownloadColumn(),
         TransferSpeedColumn(),

@@ -38,9 +38,7 @@ def quantise_llm(source: Path, target: Path, wanted: str, steps: Steps, threads:
     Gives the tensors whose rows the type could not hold, each with the type it got. Raises EngineError.
     """
     before = read_gguf(source)
-    steps.begin(
-        f"{target.name} in {wanted}", len(before.tensors), sum(t.size for t in before.tensors.values())
-    )
+    steps.begin(f"{target.name} in {wanted}", len(before.tensors), sum(t.size for t in before.tensors.values()))
     order = json.dumps([str(source.absolute()), str(target.absolute()), LLM_TYPES[wanted], threads])
     child = subprocess.Popen(
         [sys.executable, "-c", _CHILD, order],

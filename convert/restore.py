@@ -59,9 +59,7 @@ def restore(
         image_token = str(bundle.lock.provenance.get("image_token", IMAGE_TOKEN))
         norm_eps = _number(mmproj, "clip.vision.attention.layer_norm_epsilon")
         config = _config(bundle.lock, decoder, vocabulary, norm_eps, projector_norm)
-        write_json(
-            partial / "config.json", config | {"image_token_id": _image_id(llm, vocabulary, image_token)}
-        )
+        write_json(partial / "config.json", config | {"image_token_id": _image_id(llm, vocabulary, image_token)})
         write_json(partial / "processor_config.json", _processor(bundle.lock, image_token))
         steps.begin("model.safetensors", len(parts), sum(part.size for part in parts))
         write_safetensors(partial / "model.safetensors", parts, steps)

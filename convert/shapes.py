@@ -184,9 +184,7 @@ def _channels(processor: _Reader, key: str) -> tuple[float, float, float]:
         processor.problems.append(f"{processor.name}: {key} is {values!r}, three numbers are due")
         return (0.5, 0.5, 0.5)
     if not all(map(math.isfinite, (red, green, blue))) or (key == "image_std" and min(red, green, blue) <= 0):
-        processor.problems.append(
-            f"{processor.name}: {key} is {values!r}: no picture can be normalised by it"
-        )
+        processor.problems.append(f"{processor.name}: {key} is {values!r}: no picture can be normalised by it")
     return red, green, blue
 
 
@@ -210,9 +208,7 @@ def _agree(checkpoint: Checkpoint, problems: list[str]) -> None:
     }
     for key, ours in pairs.items():
         if processor.get(key) != ours:
-            problems.append(
-                f"{key} is {ours!r} in config.json and {processor.get(key)!r} in processor_config.json"
-            )
+            problems.append(f"{key} is {ours!r} in config.json and {processor.get(key)!r} in processor_config.json")
     standard = dict(vars(Pieces()))
     ours, theirs = config.get("picture_pieces") or standard, processor.get("picture_pieces") or standard
     if ours != theirs:

@@ -41,9 +41,7 @@ def check_tensors(checkpoint: Checkpoint, due: Sequence[Tensor], dropped: Iterab
     }
     if any(found.values()):
         parts = [f"{len(listed)} {what}: {', '.join(listed)}" for what, listed in found.items() if listed]
-        raise CheckpointError(
-            f"{checkpoint.directory}: the tensors do not fit the configuration; {'; '.join(parts)}"
-        )
+        raise CheckpointError(f"{checkpoint.directory}: the tensors do not fit the configuration; {'; '.join(parts)}")
     return left_out
 
 

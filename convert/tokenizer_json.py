@@ -20,15 +20,11 @@ def vocabulary_from_gguf(file: GgufFile) -> Vocabulary:
     tokens = list(file.texts("tokenizer.ggml.tokens"))
     types = file.metadata.get("tokenizer.ggml.token_type")
     if not isinstance(types, tuple) or len(types) != len(tokens):
-        raise BundleError(
-            f"{file.path}: tokenizer.ggml.token_type does not belong to its {len(tokens):,} tokens"
-        )
+        raise BundleError(f"{file.path}: tokenizer.ggml.token_type does not belong to its {len(tokens):,} tokens")
     stops = [file.integer(key) for key in STOP_KEYS if key in file.metadata]
     bos, pad = (_optional(file, f"tokenizer.ggml.{role}_token_id") for role in ("bos", "padding"))
     if not stops or any(not 0 <= index < len(tokens) for index in (*stops, bos or 0, pad or 0)):
-        raise BundleError(
-            f"{file.path}: the token that ends an answer is missing, or a special id is out of range"
-        )
+        raise BundleError(f"{file.path}: the token that ends an answer is missing, or a special id is out of range")
     return Vocabulary(
         tokens=tokens,
         types=[int(kind) for kind in types],
@@ -72,9 +68,7 @@ def tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [
-            _added(i, token, kind) for i, (token, kind) in pairs if kind in (CONTROL, USER_DEFINED)
-        ],
+        "added_tokens": [_added(i, token, kind) for i, (token, kind) in pairs if kind in (CONTROL, USER_DEFINED)],
         "normalizer": None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps} if len(steps) > 1 else steps[0],
         "post_processor": _post_processor(vocabulary),

@@ -94,9 +94,7 @@ def check_image_token(checkpoint: Checkpoint, vocabulary: Vocabulary) -> None:
 def _check_model(data: dict[str, Any], directory: Path) -> None:
     model = data.get("model")
     if not isinstance(model, dict) or model.get("type") != "BPE":
-        raise CheckpointError(
-            f"{directory}: tokenizer.json holds no BPE model; byte-level BPE can be converted"
-        )
+        raise CheckpointError(f"{directory}: tokenizer.json holds no BPE model; byte-level BPE can be converted")
     if not model.get("merges") or not isinstance(model.get("vocab"), dict):
         raise CheckpointError(f"{directory}: tokenizer.json lacks the vocabulary or its merges")
     odd = [
@@ -153,13 +151,10 @@ def _added_tokens(data: dict[str, Any], directory: Path) -> dict[int, dict[str, 
 def _token_list(
     vocab: dict[str, int], added: dict[int, dict[str, Any]], rows: int, directory: Path
 ) -> tuple[list[str], list[int]]:
-    by_id = {index: token for token, index in vocab.items()} | {
-        i: str(e["content"]) for i, e in added.items()
-    }
+    by_id = {index: token for token, index in vocab.items()} | {i: str(e["content"]) for i, e in added.items()}
     if by_id and max(by_id) >= rows:
         raise CheckpointError(
-            f"{directory}: the tokenizer has ids up to {max(by_id)}, the embedding table {rows} rows; "
-            f"resize it"
+            f"{directory}: the tokenizer has ids up to {max(by_id)}, the embedding table {rows} rows; resize it"
         )
     tokens, types = [], []
     for i in range(rows):
@@ -189,9 +184,7 @@ def _special_id(settings: dict[str, Any], role: str, ids: dict[str, int], direct
     if text is None:
         return None
     if text not in ids:
-        raise CheckpointError(
-            f"{directory}: {role}_token {text!r} of tokenizer_config.json is not in the vocabulary"
-        )
+        raise CheckpointError(f"{directory}: {role}_token {text!r} of tokenizer_config.json is not in the vocabulary")
     return ids[text]
 
 
@@ -207,9 +200,7 @@ def _stops(directory: Path, eos: int | None, tokens: list[str], types: list[int]
         )
     for stop in stops:
         if not isinstance(stop, int) or not 0 <= stop < len(tokens):
-            raise CheckpointError(
-                f"{directory}: eos_token_id {stop!r} is not in the vocabulary of {len(tokens)}"
-            )
+            raise CheckpointError(f"{directory}: eos_token_id {stop!r} is not in the vocabulary of {len(tokens)}")
         if types[stop] == NORMAL:
             # LlamaConfig's default eos is 2, whatever token that may be.
             raise CheckpointError(
@@ -241,7 +232,5 @@ def _chat_template(directory: Path, settings: dict[str, Any]) -> str:
     if isinstance(value, list):
         value = {entry.get("name"): entry.get("template") for entry in value}.get("default")
     if not isinstance(value, str) or not value:
-        raise CheckpointError(
-            f"{directory}: no chat template, neither {file.name} nor in tokenizer_config.json"
-        )
+        raise CheckpointError(f"{directory}: no chat template, neither {file.name} nor in tokenizer_config.json")
     return value

@@ -34,9 +34,7 @@ class Options:
             raise UsageError(f"temperature {self.temperature}: it must be 0 or more")
         for name, value in (("top-p", self.top_p), ("seed", self.seed)):
             if value is not None and self.temperature == 0:
-                raise UsageError(
-                    f"{name} {value} has no effect at temperature 0: set a temperature, or drop it"
-                )
+                raise UsageError(f"{name} {value} has no effect at temperature 0: set a temperature, or drop it")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise UsageError(f"top-p {self.top_p}: it must be above 0 and at most 1")
         # llama.cpp reads 2**32 - 1 as "random".

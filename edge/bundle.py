@@ -128,13 +128,10 @@ class Bundle:
                 raise BundleError(f"{path}: the lock names this file, and it is not there")
             size = path.stat().st_size
             if size != entry.size:
-                raise BundleError(
-                    f"{path}: {size:,} bytes, the lock says {entry.size:,}; copy or convert it again"
-                )
+                raise BundleError(f"{path}: {size:,} bytes, the lock says {entry.size:,}; copy or convert it again")
             if (found := sha256(path)) != entry.sha256:
                 raise BundleError(
-                    f"{path}: sha256 {found[:12]}…, the lock says {entry.sha256[:12]}…; "
-                    f"copy or convert it again"
+                    f"{path}: sha256 {found[:12]}…, the lock says {entry.sha256[:12]}…; copy or convert it again"
                 )
 
 
@@ -162,9 +159,7 @@ def lock_from_json(data: dict[str, Any]) -> Lock:
         files={role: _file_entry(data["files"][role]) for role in ("llm", "mmproj")},
         vision=_typed(VisionInfo, data["vision"]),
         language=_typed(LanguageInfo, data["language"]),
-        picture=_typed(
-            PictureInfo, picture | {"mean": _triple(picture["mean"]), "std": _triple(picture["std"])}
-        ),
+        picture=_typed(PictureInfo, picture | {"mean": _triple(picture["mean"]), "std": _triple(picture["std"])}),
         pieces=_typed(Pieces, data["pieces"]),
         provenance=dict(data.get("provenance", {})),
         parity=dict(data.get("parity", {})),

@@ -16,9 +16,7 @@ _LABEL = (0, 0, 0, 180)
 
 def draw_plan(picture: Image.Image, plan: Plan, grid: Grid) -> Image.Image:
     """The resized picture, RGB, with the plan on it. `picture` is upright RGB, as `open_picture` gives it."""
-    resized = (
-        picture if picture.size == plan.resized else picture.resize(plan.resized, Image.Resampling.BILINEAR)
-    )
+    resized = picture if picture.size == plan.resized else picture.resize(plan.resized, Image.Resampling.BILINEAR)
     layer = Image.new("RGBA", plan.resized, (0, 0, 0, 0))
     pen = ImageDraw.Draw(layer)
     _token_grid(pen, plan.resized, grid.unit)

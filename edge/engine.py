@@ -15,9 +15,9 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
+from typing import Self
 
 import numpy as np
-from typing_extensions import Self
 
 from magicvl.edge.answer import Answer, FinishReason, Options, Timings, Usage
 from magicvl.edge.bundle import read_bundle
@@ -264,9 +264,7 @@ class Engine:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
-            raise EngineError(
-                "this engine is still answering: finish or close that answer, or load a second one"
-            )
+            raise EngineError("this engine is still answering: finish or close that answer, or load a second one")
         try:
             yield
         finally:

@@ -189,9 +189,7 @@ class _Reader:
             if offset < end:
                 raise self.error(f"tensor {name!r} at {offset:,} overlaps {last}")
             if begin + offset + size > self.size:
-                raise self.error(
-                    f"tensor {name!r} ends at byte {begin + offset + size:,}, the file has {self.size:,}"
-                )
+                raise self.error(f"tensor {name!r} ends at byte {begin + offset + size:,}, the file has {self.size:,}")
             table[name] = Tensor(name, shape, kind, begin + offset, size)
             end, last = offset + size, f"tensor {name!r}"
         return table
@@ -209,9 +207,7 @@ class _Reader:
             raise self.error(f"tensor {name!r} has the unknown type {number:,}")
         kind, elements, size = BLOCKS[number]
         if 0 in shape or shape[0] % elements:
-            raise self.error(
-                f"tensor {name!r} of shape {shape} does not divide into {kind} blocks of {elements}"
-            )
+            raise self.error(f"tensor {name!r} of shape {shape} does not divide into {kind} blocks of {elements}")
         if offset % alignment:
             raise self.error(f"tensor {name!r} at offset {offset:,} is not aligned to {alignment}")
         return name, shape, kind, offset, prod(shape) // elements * size

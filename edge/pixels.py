@@ -55,16 +55,10 @@ def cut(picture: Image.Image, plan: Plan) -> list[Pixels]:
     The filter is Pillow's bilinear, which widens its support when it shrinks (antialiasing).
     """
     if picture.size != (plan.width, plan.height):
-        raise PictureError(
-            f"a picture of {picture.size} px does not belong to a plan of {plan.width} x {plan.height}"
-        )
-    resized = (
-        picture if picture.size == plan.resized else picture.resize(plan.resized, Image.Resampling.BILINEAR)
-    )
+        raise PictureError(f"a picture of {picture.size} px does not belong to a plan of {plan.width} x {plan.height}")
+    resized = picture if picture.size == plan.resized else picture.resize(plan.resized, Image.Resampling.BILINEAR)
     pixels = np.asarray(resized, dtype=np.uint8)
-    return [
-        np.ascontiguousarray(pixels[top:bottom, left:right]) for left, top, right, bottom in plan.tile_boxes
-    ]
+    return [np.ascontiguousarray(pixels[top:bottom, left:right]) for left, top, right, bottom in plan.tile_boxes]
 
 
 def _open(source: str | os.PathLike[str] | bytes, name: str) -> Image.Image:
@@ -84,9 +78,7 @@ def _open(source: str | os.PathLike[str] | bytes, name: str) -> Image.Image:
     except UnidentifiedImageError:
         raise PictureError(f"{name}: not a picture in a format that is read ({', '.join(FORMATS)})") from None
     except Image.DecompressionBombError:
-        raise PictureError(
-            f"{name}: its header claims more than {MAX_PIXELS:,} px, the most that is decoded"
-        ) from None
+        raise PictureError(f"{name}: its header claims more than {MAX_PIXELS:,} px, the most that is decoded") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise PictureError(f"{name}: cannot be read as a picture ({error})") from None
 
@@ -97,8 +89,7 @@ def _check_size(picture: Image.Image, name: str) -> None:
         raise PictureError(f"{name}: {width} x {height} px is no picture")
     if width * height > MAX_PIXELS:
         raise PictureError(
-            f"{name}: {width} x {height} px is more than the {MAX_PIXELS:,} px that are decoded; "
-            f"scale it down first"
+            f"{name}: {width} x {height} px is more than the {MAX_PIXELS:,} px that are decoded; scale it down first"
         )
 
 

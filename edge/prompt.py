@@ -89,9 +89,7 @@ def render(
     segments: list[Text | Picture] = []
     for i, piece in enumerate(_MARK.split(frame)):
         if i % 2 and int(piece) >= len(parts):
-            raise BundleError(
-                "the chat template holds the private-use characters that stand for the user's words"
-            )
+            raise BundleError("the chat template holds the private-use characters that stand for the user's words")
         found = parts[int(piece)] if i % 2 else Text(piece, special=True)
         segment = Text(found, special=False) if isinstance(found, str) else found
         if not (isinstance(segment, Text) and not segment.text):
@@ -130,15 +128,11 @@ def _mark(index: int) -> str:
 
 def _render_frame(template: str, turns: list[dict[str, str]], bos: str, eos: str, answer: bool) -> str:
     try:
-        return _compile(template).render(
-            messages=turns, bos_token=bos, eos_token=eos, add_generation_prompt=answer
-        )
+        return _compile(template).render(messages=turns, bos_token=bos, eos_token=eos, add_generation_prompt=answer)
     except UsageError:
         raise
     except Exception as error:  # a template can add a number to a string, or recurse without end
-        raise BundleError(
-            f"the chat template cannot be rendered ({error}); convert the checkpoint again"
-        ) from None
+        raise BundleError(f"the chat template cannot be rendered ({error}); convert the checkpoint again") from None
 
 
 @cache

@@ -6,7 +6,7 @@ resized to each grid, a 2x2 unshuffle, LayerNorm, Linear, GELU, Linear, and a de
 
 from typing import Any
 
-from transformers import AutoConfig, CONFIG_MAPPING, Lfm2VlConfig, Siglip2VisionConfig
+from transformers import CONFIG_MAPPING, AutoConfig, Lfm2VlConfig, Siglip2VisionConfig
 
 from magicvl.edge.plan import Grid
 from magicvl.edge.prompt import Pieces
@@ -30,7 +30,8 @@ class MagicVLConfig(Lfm2VlConfig):
     @property
     def grid(self) -> Grid:
         """The grid that plans are made with."""
-        return Grid(self.vision_config.patch_size * self.downsample_factor, self.tile_size, self.max_tiles)
+        patch = int(getattr(self.vision_config, "patch_size"))  # noqa: B009 - typed as possibly None or a dict
+        return Grid(patch * self.downsample_factor, self.tile_size, self.max_tiles)
 
     @property
     def pieces(self) -> Pieces:

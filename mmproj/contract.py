@@ -88,9 +88,7 @@ MMPROJ_TENSORS = (
         Layout.PATCHES,
     ),
     TensorRule(_TOWER + "embeddings.patch_embedding.bias", "v.patch_embd.bias", ("width",)),
-    TensorRule(
-        _TOWER + "embeddings.position_embedding.weight", "v.position_embd.weight", ("positions", "width")
-    ),
+    TensorRule(_TOWER + "embeddings.position_embedding.weight", "v.position_embd.weight", ("positions", "width")),
     TensorRule(_LAYER + "layer_norm1.weight", "v.blk.{layer}.ln1.weight", ("width",)),
     TensorRule(_LAYER + "layer_norm1.bias", "v.blk.{layer}.ln1.bias", ("width",)),
     TensorRule(_LAYER + "self_attn.q_proj.weight", "v.blk.{layer}.attn_q.weight", ("width", "width")),
@@ -109,9 +107,7 @@ MMPROJ_TENSORS = (
     TensorRule(_LAYER + "mlp.fc2.bias", "v.blk.{layer}.ffn_down.bias", ("width",)),
     TensorRule(_TOWER + "post_layernorm.weight", "v.post_ln.weight", ("width",)),
     TensorRule(_TOWER + "post_layernorm.bias", "v.post_ln.bias", ("width",)),
-    TensorRule(
-        _PROJECTOR + "layer_norm.weight", "mm.input_norm.weight", ("unshuffled",), when="projector_norm"
-    ),
+    TensorRule(_PROJECTOR + "layer_norm.weight", "mm.input_norm.weight", ("unshuffled",), when="projector_norm"),
     TensorRule(_PROJECTOR + "layer_norm.bias", "mm.input_norm.bias", ("unshuffled",), when="projector_norm"),
     TensorRule(_PROJECTOR + "linear_1.weight", "mm.1.weight", ("projector_width", "unshuffled")),
     TensorRule(_PROJECTOR + "linear_1.bias", "mm.1.bias", ("projector_width",)),
@@ -120,9 +116,7 @@ MMPROJ_TENSORS = (
 )
 
 MMPROJ_DROPPED = (
-    Dropped(
-        _TOWER + "head.", "the pooling head of SigLIP2 serves image-text retrieval, no visual token sees it"
-    ),
+    Dropped(_TOWER + "head.", "the pooling head of SigLIP2 serves image-text retrieval, no visual token sees it"),
 )
 
 KEEP_F32 = frozenset({"v.position_embd.weight"})
@@ -152,9 +146,7 @@ MMPROJ_KEYS = (
 )
 
 
-def mmproj_values(
-    vision: VisionInfo, picture: PictureInfo, *, text_width: int, norm_eps: float
-) -> dict[str, object]:
+def mmproj_values(vision: VisionInfo, picture: PictureInfo, *, text_width: int, norm_eps: float) -> dict[str, object]:
     """The values of MMPROJ_KEYS that follow from the model; the file's own (name, types) are the writer's."""
     return {
         "has_vision": True,

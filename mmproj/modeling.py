@@ -32,14 +32,19 @@ class MagicVLModel(Lfm2VlModel):
         columns of patches. Tiles of one shape run together and at their own size: no pad is ever computed, so
         the mask that the processor gives (transformers' convention) is not needed.
         """
-        features: list[torch.Tensor | None] = [None] * len(pixel_values)
+        tokens = self.encode_tiles(pixel_values, spatial_shapes)
+        return BaseModelOutputWithPooling(pooler_output=tokens)  # type: ignore[arg-type] # as LFM2-VL does
+
+    def encode_tiles(self, pixel_values: torch.Tensor, spatial_shapes: torch.Tensor) -> list[torch.Tensor]:
+        """Visual embeddings (tokens, text width) of each tile; arguments as in `get_image_features`."""
+        features: dict[int, torch.Tensor] = {}
         shapes = [(int(rows), int(columns)) for rows, columns in spatial_shapes.tolist()]
         for shape in dict.fromkeys(shapes):
             members = [i for i, other in enumerate(shapes) if other == shape]
             tokens = self._encode(pixel_values[members, : shape[0] * shape[1]], shape)
             for i, member in enumerate(members):
                 features[member] = tokens[i]
-        return BaseModelOutputWithPooling(pooler_output=features)
+        return [features[i] for i in range(len(shapes))]
 
     def _encode(self, patches: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
         """(tiles, rows * columns, 768) -> (tiles, rows * columns / 4, text width)."""
@@ -59,7 +64,7 @@ class MagicVLForConditionalGeneration(Lfm2VlForConditionalGeneration):
     def __init__(self, config: MagicVLConfig) -> None:
         super().__init__(config)
         self.model = MagicVLModel(config)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
 
 AutoModelForImageTextToText.register(MagicVLConfig, MagicVLForConditionalGeneration)

@@ -1,7 +1,7 @@
 """The Hugging Face processor: messages and pictures in, tensors out, by the same plan and pixels as the phone."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from transformers import AutoProcessor, PreTrainedTokenizerBase
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
-from magicvl.edge.pixels import Pixels, PictureSource, cut, open_picture
+from magicvl.edge.pixels import PictureSource, Pixels, cut, open_picture
 from magicvl.edge.plan import Grid, Plan, plan
 from magicvl.edge.prompt import Message, Pieces, Text, Tile, expand, render
 from magicvl.errors import CheckpointError
@@ -25,10 +25,10 @@ class MagicVLProcessor(ProcessorMixin):
     for one visual token.
     """
 
-    attributes = ["tokenizer"]
+    attributes: ClassVar[list[str]] = ["tokenizer"]
     tokenizer_class = "AutoTokenizer"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is a field of processor_config.json
         self,
         tokenizer: PreTrainedTokenizerBase,
         patch_size: int = 16,
@@ -50,7 +50,8 @@ class MagicVLProcessor(ProcessorMixin):
         self.image_std = list(image_std)
         self.image_token = image_token
         self.picture_pieces = picture_pieces or dict(vars(Pieces()))
-        super().__init__(tokenizer, chat_template=chat_template or tokenizer.chat_template, **kwargs)
+        template = chat_template or tokenizer.chat_template
+        super().__init__(tokenizer, chat_template=template, **kwargs)  # type: ignore[no-untyped-call]
 
     @property
     def grid(self) -> Grid:
@@ -65,7 +66,7 @@ class MagicVLProcessor(ProcessorMixin):
             raise CheckpointError(f"the tokenizer lacks {self.image_token!r}; add it as a special token")
         return int(found)
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         messages: Sequence[Message],
         pictures: Sequence[PictureSource] = (),
@@ -93,7 +94,11 @@ class MagicVLProcessor(ProcessorMixin):
         """Token ids of the conversation, each visual token as the placeholder."""
         tokenizer = self.tokenizer
         segments = render(
-            self.chat_template, messages, bos=tokenizer.bos_token or "", eos=tokenizer.eos_token or "", answer=answer
+            str(self.chat_template),
+            messages,
+            bos=tokenizer.bos_token or "",
+            eos=tokenizer.eos_token or "",
+            answer=answer,
         )
         ids: list[int] = []
         for part in expand(segments, plans, Pieces(**self.picture_pieces)):

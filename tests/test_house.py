@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "train": {"train", "convert", "mmproj", "edge"},
     "bench": {"bench", "train", "convert", "mmproj", "edge"},
 }
-CORE_MODULES = {"PIL", "gguf", "jinja2", "llama_cpp", "numpy", "typer", "typing_extensions"}
+CORE_MODULES = {"PIL", "gguf", "jinja2", "llama_cpp", "numpy", "typer"}
 HEAVY = ("torch", "transformers")
 
 
@@ -103,11 +103,7 @@ def test_ruff_refuses_a_second_identity(line: str, rule: str | None) -> None:
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_imports_go_one_way(name: str) -> None:
     folder = name.split(".")[1]
-    inside = {
-        imported.split(".")[1]
-        for imported in imported_names(MODULES[name])
-        if imported.startswith("magicvl.")
-    }
+    inside = {imported.split(".")[1] for imported in imported_names(MODULES[name]) if imported.startswith("magicvl.")}
     beyond = inside - MAY_IMPORT[folder] - {"errors"} - set(magicvl.__all__)
     assert not beyond, f"{name} imports {beyond}"
 
@@ -151,9 +147,7 @@ print("loaded", [name for name in heavy if name in sys.modules])
 
 def test_console_scripts_resolve() -> None:
     scripts = [
-        entry
-        for entry in importlib.metadata.distribution("magicvl").entry_points
-        if entry.group == "console_scripts"
+        entry for entry in importlib.metadata.distribution("magicvl").entry_points if entry.group == "console_scripts"
     ]
     assert [script.name for script in scripts] == ["magicvl"]
     assert all(callable(script.load()) for script in scripts)
@@ -173,7 +167,7 @@ def test_makefile_pins_satisfy_the_requirements() -> None:
 def test_core_requirements_are_the_agreed_ones() -> None:
     requirements = [Requirement(text) for text in importlib.metadata.requires("magicvl") or []]
     core = {requirement.name for requirement in requirements if requirement.marker is None}
-    assert core == {"gguf", "jinja2", "llama-cpp-python", "numpy", "pillow", "typer", "typing-extensions"}
+    assert core == {"gguf", "jinja2", "llama-cpp-python", "numpy", "pillow", "typer"}
 
 
 def test_wheel_and_sdist_hold_the_whole_package(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from magicvl.edge.pixels import cut
 from magicvl.edge.plan import plan
 from magicvl.edge.prompt import Message, Picture, Text, ask_messages
 from magicvl.mmproj.processing import MagicVLProcessor
-from magicvl.train.config import SizeStage, TrainConfig
-from magicvl.train.drawing import draw_scene
+from magicvl.train.config import Stage, TrainConfig
+from magicvl.train.dense import DenseTargets, dense_targets, join
+from magicvl.train.drawing import draw
 from magicvl.train.questions import Question, choose_questions
 from magicvl.train.scenes import Scene, make_scene
 
@@ -52,7 +53,11 @@ class Batch:
     segments: torch.Tensor
     """(b, n): 0 the picture, 1.. the questions, -1 padding."""
     pixel_values: torch.Tensor
+    """(tiles, most patches, 768)"""
     spatial_shapes: torch.Tensor
+    """(tiles, 2)"""
+    dense: DenseTargets
+    """Of every visual token of every tile, in order."""
     samples: tuple[Sample, ...]
 
 
@@ -69,14 +74,15 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         rng = random.Random(f"{self.config.seed} {index}")
         step = index // self.config.micro_batches
-        stage = [stage for stage in self.config.sizes if stage.start <= step][-1]
+        stage = [stage for stage in self.config.stages if stage.start <= step][-1]
         across, down = draw_grid(rng, stage)
         count = max(1, min(self.config.pictures, self.config.visual_tokens // (across * down)))
-        samples = [draw_sample(f"{self.config.seed} {index} {i}", across, down, MOST_QUESTIONS) for i in range(count)]
-        return collate(samples, self.processor, self.config.question_tokens)
+        questions = MOST_QUESTIONS if stage.question_tokens else 0
+        samples = [draw_sample(f"{self.config.seed} {index} {i}", across, down, questions) for i in range(count)]
+        return collate(samples, self.processor, stage.question_tokens)
 
 
-def draw_grid(rng: random.Random, stage: SizeStage) -> tuple[int, int]:
+def draw_grid(rng: random.Random, stage: Stage) -> tuple[int, int]:
     """Columns and rows of visual tokens: sides log-uniform, so that small pictures are common."""
     while True:
         across, down = (int(stage.max_side ** rng.random() * rng.uniform(1.0, 1.99)) for _ in range(2))
@@ -84,9 +90,7 @@ def draw_grid(rng: random.Random, stage: SizeStage) -> tuple[int, int]:
             return across, down
 
 
-def draw_sample(
-    seed: str, across: int, down: int, questions: int, *, held_out: bool = False, unit: int = 32
-) -> Sample:
+def draw_sample(seed: str, across: int, down: int, questions: int, *, held_out: bool = False, unit: int = 32) -> Sample:
     """A picture whose plan has that grid, its sides anywhere within the rounding, and its questions."""
     rng = random.Random(seed)
     width, height = (unit * side + rng.randint(-unit // 2, unit // 2 - 1) for side in (across, down))
@@ -94,9 +98,7 @@ def draw_sample(
     return Sample(scene, tuple(choose_questions(rng, scene, questions)))
 
 
-def collate(
-    samples: Sequence[Sample], processor: MagicVLProcessor, question_tokens: int | None = None
-) -> Batch:
+def collate(samples: Sequence[Sample], processor: MagicVLProcessor, question_tokens: int | None = None) -> Batch:
     """Draws the pictures and packs questions behind them. All pictures must share one grid.
 
     With `question_tokens`, questions after the first that would take a row past so many tokens are left out.
@@ -118,11 +120,16 @@ def collate(
         positions[i, where] = torch.tensor(row.positions)
         labels[i, where] = torch.tensor(row.labels)
         segments[i, where] = torch.tensor(row.segments)
-    tiles = [tile for sample, its in zip(samples, plans, strict=True) for tile in cut(draw_scene(sample.scene), its)]
+    drawings = [draw(sample.scene) for sample in samples]
+    tiles = [tile for drawing, its in zip(drawings, plans, strict=True) for tile in cut(drawing.picture, its)]
     patches = processor.patches(tiles)
+    dense = [
+        dense_targets(sample.scene, drawing, its, processor.grid.unit)
+        for sample, drawing, its in zip(samples, drawings, plans, strict=True)
+    ]
     return Batch(
         ids, positions, _mask(segments), labels, segments, patches["pixel_values"], patches["spatial_shapes"],
-        tuple(samples),
+        join(dense), tuple(samples),
     )  # fmt: skip
 
 

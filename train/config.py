@@ -8,8 +8,8 @@ from magicvl.errors import UsageError
 
 
 @dataclass(frozen=True)
-class SizeStage:
-    """From when on which picture sizes are drawn."""
+class Stage:
+    """From when on which pictures are drawn, and what is learned from them."""
 
     start: int
     """Step at which this stage begins."""
@@ -17,6 +17,9 @@ class SizeStage:
     """Longest side in visual tokens of 32 px."""
     max_tokens: int
     """Most visual tokens of one picture."""
+    question_tokens: int = 56
+    """Most tokens that the questions and answers of one picture take, one question being always asked; 0 asks none:
+    encoder and projector learn from the dense targets alone, and the decoder rests."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class TrainConfig:
     preset: str
     steps: int
     """Optimiser steps."""
-    sizes: tuple[SizeStage, ...]
+    stages: tuple[Stage, ...]
     seed: int = 1
     micro_batches: int = 2
     """Micro-batches of one step; the pictures of one micro-batch share a grid."""
@@ -34,8 +37,8 @@ class TrainConfig:
     """Most visual tokens of one micro-batch."""
     pictures: int = 40
     """Most pictures of one micro-batch."""
-    question_tokens: int = 56
-    """Most tokens that the questions and answers of one picture take; one question is always asked."""
+    dense_weight: float = 0.3
+    """Of the dense targets' loss beside that of the answers."""
     learning_rate: float = 1e-3
     """Of AdamW: embeddings, norms, biases, and all matrices where `muon_rate` is 0."""
     muon_rate: float = 0.0
@@ -55,8 +58,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.micro_batches < 1 or self.pictures < 1:
             raise UsageError("training config: steps, micro_batches and pictures must be at least 1")
-        if not self.sizes or self.sizes[0].start != 0:
-            raise UsageError("training config: the first of [[sizes]] must have start = 0")
+        if not self.stages or self.stages[0].start != 0:
+            raise UsageError("training config: the first of [[stages]] must have start = 0")
         if not 0 <= self.decay <= self.steps:
             raise UsageError(f"training config: decay {self.decay} must lie in 0..steps ({self.steps})")
 
@@ -73,8 +76,8 @@ def read_config(path: Path) -> TrainConfig:
     if unknown := sorted(set(data) - known):
         raise UsageError(f"{path}: unknown keys {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     try:
-        stages = tuple(SizeStage(**stage) for stage in data.pop("sizes", ()))
-        return TrainConfig(sizes=stages, **data)
+        stages = tuple(Stage(**stage) for stage in data.pop("stages", ()))
+        return TrainConfig(stages=stages, **data)
     except TypeError as error:
         raise UsageError(f"{path}: {error}") from None
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -14,24 +15,50 @@ _OVER = 2
 """Supersampling."""
 
 
+@dataclass(frozen=True)
+class Glyph:
+    """One printed character and its centre in px."""
+
+    character: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture, and where everything in it ended up."""
+
+    picture: Image.Image
+    """RGB."""
+    owners: Image.Image
+    """As large, mode L: 0 the background, i the i-th shape, one more than the shapes the print."""
+    glyphs: tuple[Glyph, ...]
+
+
 def draw_scene(scene: Scene) -> Image.Image:
     """The RGB picture of a scene, the same for the same scene."""
+    return draw(scene).picture
+
+
+def draw(scene: Scene) -> Drawing:
+    """The picture of a scene and its truth in pixels, the same for the same scene."""
     rng = random.Random(scene.seed)
     size = (scene.width * _OVER, scene.height * _OVER)
     picture = _background(rng, scene, size)
     canvas = ImageDraw.Draw(picture)
-    for shape in scene.shapes:
-        _draw_shape(rng, canvas, shape, size)
+    owners = Image.new("L", size)
+    owned = ImageDraw.Draw(owners)
+    for number, shape in enumerate(scene.shapes, start=1):
+        _draw_shape(rng, canvas, owned, number, shape, size)
+    glyphs: tuple[Glyph, ...] = ()
     if scene.print is not None:
-        _draw_print(rng, canvas, scene.print, size, alone=not scene.shapes, held_out=scene.held_out)
-    picture = picture.reduce(_OVER)
-    return _camera(rng, picture)
+        glyphs = _draw_print(rng, canvas, owned, scene, scene.print, size)
+    small = (scene.width, scene.height)
+    return Drawing(_camera(rng, picture.reduce(_OVER)), owners.resize(small, Image.Resampling.NEAREST), glyphs)
 
 
 def _shade(rng: random.Random, colour: str, spread: int) -> Rgb:
-    red, green, blue = (
-        min(255, max(0, channel + rng.randint(-spread, spread))) for channel in COLOURS[colour]
-    )
+    red, green, blue = (min(255, max(0, channel + rng.randint(-spread, spread))) for channel in COLOURS[colour])
     return red, green, blue
 
 
@@ -68,7 +95,14 @@ def _background(rng: random.Random, scene: Scene, size: tuple[int, int]) -> Imag
     return picture
 
 
-def _draw_shape(rng: random.Random, canvas: ImageDraw.ImageDraw, shape: Shape, size: tuple[int, int]) -> None:
+def _draw_shape(
+    rng: random.Random,
+    canvas: ImageDraw.ImageDraw,
+    owned: ImageDraw.ImageDraw,
+    number: int,
+    shape: Shape,
+    size: tuple[int, int],
+) -> None:
     cell_width, cell_height = size[0] / 3, size[1] / 3
     small = min(size) < 64 * _OVER
     room = min(size) if small else min(cell_width, cell_height)
@@ -78,20 +112,22 @@ def _draw_shape(rng: random.Random, canvas: ImageDraw.ImageDraw, shape: Shape, s
     if small:
         x, y = size[0] / 2, size[1] / 2
     fill = _shade(rng, shape.colour, 12)
-    if shape.kind == "circle":
-        canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
-    elif shape.kind == "ring":
-        canvas.ellipse(
-            (x - radius, y - radius, x + radius, y + radius), outline=fill, width=max(3, round(radius * 0.38))
-        )
-    else:
-        turn = math.radians(rng.uniform(-12, 12))
-        points = [
-            (x + radius * (px * math.cos(turn) - py * math.sin(turn)),
-             y + radius * (px * math.sin(turn) + py * math.cos(turn)))
-            for px, py in _OUTLINES[shape.kind]
-        ]  # fmt: skip
-        canvas.polygon(points, fill=fill)
+    box = (x - radius, y - radius, x + radius, y + radius)
+    turn = math.radians(rng.uniform(-12, 12))
+    for pen, ink in ((canvas, fill), (owned, number)):
+        if shape.kind == "circle":
+            pen.ellipse(box, fill=ink)
+        elif shape.kind == "ring":
+            pen.ellipse(box, outline=ink, width=max(3, round(radius * 0.38)))
+        else:
+            pen.polygon(_turned(_OUTLINES[shape.kind], turn, x, y, radius), fill=ink)
+
+
+def _turned(
+    outline: list[tuple[float, float]], turn: float, x: float, y: float, radius: float
+) -> list[tuple[float, float]]:
+    cosine, sine = math.cos(turn), math.sin(turn)
+    return [(x + radius * (px * cosine - py * sine), y + radius * (px * sine + py * cosine)) for px, py in outline]
 
 
 def _star(points: int, inner: float) -> list[tuple[float, float]]:
@@ -105,7 +141,10 @@ def _star(points: int, inner: float) -> list[tuple[float, float]]:
 def _heart() -> list[tuple[float, float]]:
     angles = [math.tau * i / 48 for i in range(48)]
     return [
-        (math.sin(t) ** 3, -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 16)
+        (
+            math.sin(t) ** 3,
+            -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 16,
+        )
         for t in angles
     ]
 
@@ -128,16 +167,15 @@ _OUTLINES: dict[str, list[tuple[float, float]]] = {
 def _draw_print(
     rng: random.Random,
     canvas: ImageDraw.ImageDraw,
+    owned: ImageDraw.ImageDraw,
+    scene: Scene,
     printed: Print,
     size: tuple[int, int],
-    *,
-    alone: bool,
-    held_out: bool,
-) -> None:
+) -> tuple[Glyph, ...]:
     """Prints on one line; alone it may stand anywhere, else it keeps to its row of cells."""
     width, height = size
-    top, room = (0.0, float(height)) if alone else (printed.row * height / 3, height / 3)
-    file = rng.choice(font_files(held_out))
+    top, room = (printed.row * height / 3, height / 3) if scene.shapes else (0.0, float(height))
+    file = rng.choice(font_files(scene.held_out))
     tallest = min(room * 0.8, 130 * _OVER)
     points = max(13 * _OVER, round(tallest * rng.uniform(0.45, 1.0)))
     left, upper, right, lower = canvas.textbbox((0, 0), printed.text, font=font(file, points))
@@ -147,7 +185,15 @@ def _draw_print(
         left, upper, right, lower = canvas.textbbox((0, 0), printed.text, font=font(file, points))
     x = rng.uniform(0.03, 0.97) * (width - (right - left)) - left
     y = top + rng.uniform(0.05, 0.95) * max(0.0, room - (lower - upper)) - upper
-    canvas.text((x, y), printed.text, font=font(file, points), fill=_shade(rng, printed.colour, 12))
+    face = font(file, points)
+    canvas.text((x, y), printed.text, font=face, fill=_shade(rng, printed.colour, 12))
+    owned.rectangle((x + left, y + upper, x + right, y + lower), fill=len(scene.shapes) + 1)
+    starts = [face.getlength(printed.text[:i]) for i in range(len(printed.text) + 1)]
+    middle = (y + (upper + lower) / 2) / _OVER
+    return tuple(
+        Glyph(character, (x + (starts[i] + starts[i + 1]) / 2) / _OVER, middle)
+        for i, character in enumerate(printed.text)
+    )
 
 
 def _camera(rng: random.Random, picture: Image.Image) -> Image.Image:

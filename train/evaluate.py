@@ -5,14 +5,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import torch
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
+from magicvl.mmproj.modeling import MagicVLForConditionalGeneration, MagicVLModel
 from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.batches import IGNORED, Batch, Sample, collate, draw_grid, draw_sample
-from magicvl.train.config import SizeStage
+from magicvl.train.config import Stage
 
 
-def held_out_samples(pictures: int, stage: SizeStage, questions: int = 8) -> list[Sample]:
+def held_out_samples(pictures: int, stage: Stage, questions: int = 8) -> list[Sample]:
     """Pictures of many grids up to the stage's limits, from seeds that no run uses."""
     samples = []
     for index in range(pictures):
@@ -31,7 +32,7 @@ def accuracy(
     """
     right: Counter[str] = Counter()
     asked: Counter[str] = Counter()
-    model.eval()
+    model.train(False)
     with torch.no_grad():
         for sample in samples:
             batch = collate([sample], processor)
@@ -48,15 +49,23 @@ def _answered(model: MagicVLForConditionalGeneration, batch: Batch) -> Iterator[
         yield bool(hits[batch.segments == number].all())
 
 
-def model_logits(model: MagicVLForConditionalGeneration, batch: Batch) -> torch.Tensor:
-    """Logits (pictures, tokens, vocabulary) of a packed batch."""
+def look(model: MagicVLForConditionalGeneration, batch: Batch) -> list[torch.Tensor]:
+    """Visual tokens of a batch, (tokens, width) of each tile."""
+    inner: MagicVLModel = model.model
+    return inner.encode_tiles(batch.pixel_values.to(model.device), batch.spatial_shapes.to(model.device))
+
+
+def model_logits(
+    model: MagicVLForConditionalGeneration, batch: Batch, seen: list[torch.Tensor] | None = None
+) -> torch.Tensor:
+    """Logits (pictures, tokens, vocabulary) of a packed batch; `seen` is what `look` gave, if it was called."""
     device = model.device
+    tokens = look(model, batch) if seen is None else seen
     logits: torch.Tensor = model(
         input_ids=batch.input_ids.to(device),
         position_ids=batch.positions.to(device),
         attention_mask=batch.mask.to(device),
-        pixel_values=batch.pixel_values.to(device),
-        spatial_shapes=batch.spatial_shapes.to(device),
+        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tokens)},  # type: ignore[arg-type]
         use_cache=False,
     ).logits
     return logits

@@ -18,9 +18,7 @@ _STEPS = 5
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is made orthogonal, for matrices only."""
 
-    def __init__(
-        self, params: Iterable[Any], lr: float, weight_decay: float = 0.0, momentum: float = 0.95
-    ) -> None:
+    def __init__(self, params: Iterable[Any], lr: float, weight_decay: float = 0.0, momentum: float = 0.95) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
@@ -35,12 +33,12 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"]
                 momentum.lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonal(parameter.grad.lerp(momentum, group["momentum"]))
+                update = orthogonalise(parameter.grad.lerp(momentum, group["momentum"]))
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-group["lr"] * 0.2 * max(parameter.shape) ** 0.5)
 
 
-def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
+def orthogonalise(matrix: torch.Tensor) -> torch.Tensor:
     """A matrix with the singular vectors of `matrix` and singular values near one (0.7 to 1.2)."""
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = wide / wide.norm().clamp(min=1e-7)
@@ -48,4 +46,5 @@ def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
     for _ in range(_STEPS):
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+    orthogonal: torch.Tensor = x if matrix.shape[0] <= matrix.shape[1] else x.T
+    return orthogonal

@@ -6,18 +6,19 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend must be chosen first
+from matplotlib import pyplot as plt
 
 
 def plot_run(log: Path, target: Path) -> None:
     """Draws the entries of a run's log.jsonl into a PNG."""
     entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    steps = [entry["step"] for entry in entries]
-    losses = [entry["loss"] for entry in entries]
-    left.plot(steps, losses, alpha=0.25, linewidth=0.8)
-    left.plot(steps, _smooth(losses), label="smoothed")
-    left.set(xlabel="step", ylabel="loss per answer token (nats)", yscale="log", title="training loss")
+    for name, label, colour in (("answers", "per answer token", "C0"), ("dense", "dense targets", "C1")):
+        known = [(entry["step"], entry[name]) for entry in entries if entry[name] is not None]
+        steps, losses = [step for step, _ in known], [loss for _, loss in known]
+        left.plot(steps, losses, colour, alpha=0.25, linewidth=0.8)
+        left.plot(steps, _smooth(losses), colour, label=f"{label}, smoothed")
+    left.set(xlabel="step", ylabel="loss (nats)", yscale="log", title="training loss")
     left.legend()
     measured = [entry for entry in entries if "accuracy" in entry]
     for task in sorted({task for entry in measured for task in entry["accuracy"]}):

@@ -46,7 +46,12 @@ _WEIGHTS = {
 def _colour(rng: random.Random, scene: Scene) -> Iterator[Question]:
     for shape in _only(scene, lambda s: s.kind):
         phrase = rng.choice(
-            ("What colour is the {}?", "What color is the {}?", "Which colour does the {} have?", "The {} is what color?")
+            (
+                "What colour is the {}?",
+                "What color is the {}?",
+                "Which colour does the {} have?",
+                "The {} is what color?",
+            )
         )
         yield Question("colour", phrase.format(shape.kind), shape.colour)
     for shape in _placed(scene):
@@ -138,7 +143,9 @@ def _exists(rng: random.Random, scene: Scene) -> Iterator[Question]:
 
 
 def _caption(rng: random.Random, scene: Scene) -> Iterator[Question]:
-    phrase = rng.choice(("Describe the picture.", "What is in the picture?", "What do you see?", "Describe this image."))
+    phrase = rng.choice(
+        ("Describe the picture.", "What is in the picture?", "What do you see?", "Describe this image.")
+    )
     yield Question("caption", phrase, caption(scene))
 
 
@@ -147,13 +154,16 @@ def _print(rng: random.Random, scene: Scene) -> Iterator[Question]:
         return
     if scene.print.is_number:
         phrase = rng.choice(
-            ("What number is printed?", "What number is this?", "Read the number.", "Which number do you see?")
+            (
+                "What number is printed?",
+                "What number is this?",
+                "Read the number.",
+                "Which number do you see?",
+            )
         )
         yield Question("number", phrase, scene.print.text)
     else:
-        phrase = rng.choice(
-            ("What word is printed?", "What does it say?", "Read the word.", "Which word do you see?")
-        )
+        phrase = rng.choice(("What word is printed?", "What does it say?", "Read the word.", "Which word do you see?"))
         yield Question("word", phrase, scene.print.text)
 
 

@@ -29,10 +29,11 @@ POSITIONS = (
 TRAINING_BACKGROUNDS = ("plain", "gradient", "noise", "stripes", "blotches")
 HELD_OUT_BACKGROUNDS = ("checks", "dots")
 
-_SIGNS = (
-    "open closed exit stop push pull sale free menu cafe hotel taxi bus shop bank post park north south east west "
-    "hot cold new old red blue total cash gate left right up down start home back next help news mail love tea"
-).split()
+_SIGNS = """
+open closed exit stop push pull sale free menu cafe hotel taxi bus shop bank post park north south
+east west hot cold new old red blue total cash gate left right up down start home back next help
+news mail love tea
+""".split()
 _ONSETS = ("b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "v", "w", "st", "tr", "ch", "")
 _VOWELS = ("a", "e", "i", "o", "u", "ea", "oo")
 _CODAS = ("", "", "n", "r", "t", "l", "s", "m", "nd", "ck")
@@ -100,9 +101,7 @@ def make_scene(rng: random.Random, width: int, height: int, *, held_out: bool = 
         cells = [4] if small else [cell for cell in range(9) if cell not in taken]
         shapes = _make_shapes(rng, others, cells, room=min(width, height) if small else min(width, height) / 3)
     textures = HELD_OUT_BACKGROUNDS if held_out else TRAINING_BACKGROUNDS
-    return Scene(
-        width, height, background, rng.choice(textures), shapes, printed, rng.getrandbits(32), held_out
-    )
+    return Scene(width, height, background, rng.choice(textures), shapes, printed, rng.getrandbits(32), held_out)
 
 
 def _too_close(background: str) -> tuple[str, ...]:
@@ -130,18 +129,14 @@ def _make_shapes(rng: random.Random, colours: list[str], cells: list[int], room:
     # Few kinds and colours make repeats, and so counts that are worth asking for.
     kinds = rng.sample(SHAPES, rng.randint(1, min(4, count + 1)))
     shades = rng.sample(colours, rng.randint(1, min(4, count + 1, len(colours))))
-    return tuple(
-        Shape(rng.choice(kinds), rng.choice(shades), cell, rng.choice(sizes)) for cell in places
-    )
+    return tuple(Shape(rng.choice(kinds), rng.choice(shades), cell, rng.choice(sizes)) for cell in places)
 
 
 def _make_print(rng: random.Random, colours: list[str], width: int, height: int, *, alone: bool) -> Print:
     """A number of one to four digits, or a word that the picture is wide enough for."""
     longest = max(1, min(width // 11, 8))
-    if rng.random() < 0.65 or longest < 3:
-        text = _number(rng, min(4, longest))
-    else:
-        text = _word(rng)[:longest]
+    number = rng.random() < 0.65 or longest < 3
+    text = _number(rng, min(4, longest)) if number else _word(rng)[:longest]
     return Print(text, rng.choice(colours), 1 if alone else rng.choice((0, 1, 2)))
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,7 +21,8 @@ from magicvl.mmproj.presets import preset
 from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.batches import IGNORED, Batch, MicroBatches
 from magicvl.train.config import TrainConfig
-from magicvl.train.evaluate import accuracy, held_out_samples, model_logits
+from magicvl.train.dense import DenseHead
+from magicvl.train.evaluate import accuracy, held_out_samples, look, model_logits
 from magicvl.train.muon import Muon
 from magicvl.train.plots import plot_run
 from magicvl.train.vocabulary import IMAGE, build_tokenizer
@@ -29,6 +30,26 @@ from magicvl.train.vocabulary import IMAGE, build_tokenizer
 LOG_NAME = "log.jsonl"
 PLOT_NAME = "curves.png"
 STATE_NAME = "state.pt"
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What changes in a run, and by which rules."""
+
+    model: MagicVLForConditionalGeneration
+    head: DenseHead
+    optimizers: list[torch.optim.Optimizer]
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Of one step, in nats."""
+
+    answers: float | None
+    """Mean over all answer tokens; None where nothing was asked."""
+    dense: float
+    """Mean over micro-batches of the dense targets' loss."""
 
 
 def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1) -> Path:
@@ -44,10 +65,11 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1) 
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     model, processor = _load(checkpoint) if checkpoint.exists() else create(config)
-    optimizers = make_optimizers(model, config)
-    step = _load_state(checkpoint, optimizers) if checkpoint.exists() else 0
+    head = DenseHead(preset(config.preset).language.width)
+    learner = Learner(model, head, make_optimizers(model, head, config), config)
+    step = _load_state(checkpoint, learner) if checkpoint.exists() else 0
     _trim_log(output / LOG_NAME, step)
-    _run(model, processor, optimizers, config, output, step, workers)
+    _run(learner, processor, output, step, workers)
     return checkpoint
 
 
@@ -62,7 +84,7 @@ def create(config: TrainConfig) -> tuple[MagicVLForConditionalGeneration, MagicV
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    model_config.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE)
+    model_config.image_token_id = tokenizer.get_vocab()[IMAGE]
     model = MagicVLForConditionalGeneration(model_config)
     smooth_positions(model)
     return model, MagicVLProcessor(tokenizer, tile_size=model_config.tile_size, max_tiles=model_config.max_tiles)
@@ -92,9 +114,13 @@ def _load(checkpoint: Path) -> tuple[MagicVLForConditionalGeneration, MagicVLPro
     return model, MagicVLProcessor.from_pretrained(checkpoint)
 
 
-def make_optimizers(model: MagicVLForConditionalGeneration, config: TrainConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(
+    model: MagicVLForConditionalGeneration, head: DenseHead, config: TrainConfig
+) -> list[torch.optim.Optimizer]:
     """AdamW for tables, vectors and the ends of the model; Muon for the matrices between, if it has a rate."""
-    inside, decayed, rest = [], [], []
+    inside: list[torch.nn.Parameter] = []
+    decayed: list[torch.nn.Parameter] = []
+    rest = [*head.parameters()]
     for name, parameter in model.named_parameters():
         matrix = parameter.ndim == 2 and "embed" not in name
         (inside if matrix and config.muon_rate else decayed if matrix else rest).append(parameter)
@@ -114,66 +140,61 @@ def rate(step: int, config: TrainConfig) -> float:
     return min(1.0, (step + 1) / max(1, config.warmup), (config.steps - step) / max(1, config.decay))
 
 
-def _run(
-    model: MagicVLForConditionalGeneration,
-    processor: MagicVLProcessor,
-    optimizers: list[torch.optim.Optimizer],
-    config: TrainConfig,
-    output: Path,
-    start: int,
-    workers: int,
-) -> None:
-    samples = held_out_samples(config.evaluate_pictures, config.sizes[-1])
+def _run(learner: Learner, processor: MagicVLProcessor, output: Path, start: int, workers: int) -> None:
+    config = learner.config
+    samples = held_out_samples(config.evaluate_pictures, config.stages[-1])
     batches = _load_ahead(MicroBatches(config, processor), start * config.micro_batches, workers)
-    model.train()
+    learner.model.train()
     with (
         (output / LOG_NAME).open("a", encoding="utf-8") as log,
         tqdm(total=config.steps, initial=start, unit="step", dynamic_ncols=True) as bar,
-        _stop_signal() as stopped,
+        _StopSignal() as stopped,
     ):
         for step in range(start, config.steps):
-            loss = train_step(model, optimizers, [next(batches) for _ in range(config.micro_batches)], step, config)
-            entry: dict[str, Any] = {"step": step + 1, "loss": round(loss, 5)}
+            losses = train_step(learner, [next(batches) for _ in range(config.micro_batches)], step)
+            entry: dict[str, Any] = {"step": step + 1} | asdict(losses)
             last = step + 1 == config.steps or stopped()
             if last or (step + 1) % config.evaluate_every == 0:
-                entry["accuracy"] = {
-                    task: [*counts] for task, counts in accuracy(model, processor, samples).items()
-                }
-                _save(model, processor, optimizers, config, step + 1, output / "checkpoint")
-                bar.write(_summary(step + 1, entry), file=bar.fp)
+                if losses.answers is not None:
+                    measured = accuracy(learner.model, processor, samples)
+                    entry["accuracy"] = {task: [*counts] for task, counts in measured.items()}
+                    bar.write(_summary(step + 1, measured), file=bar.fp)
+                _save(learner, processor, step + 1, output / "checkpoint")
             log.write(json.dumps(entry) + "\n")
             log.flush()
             if "accuracy" in entry:
                 plot_run(output / LOG_NAME, output / PLOT_NAME)
-            bar.set_postfix(loss=f"{loss:.3f}")
+            shown = {name: f"{value:.3f}" for name, value in asdict(losses).items() if value is not None}
+            bar.set_postfix(shown)
             bar.update()
             if last:
                 break
 
 
-def train_step(
-    model: MagicVLForConditionalGeneration,
-    optimizers: list[torch.optim.Optimizer],
-    batches: list[Batch],
-    step: int,
-    config: TrainConfig,
-) -> float:
-    """One optimiser step; the loss is the mean over all answer tokens of all its micro-batches."""
-    answers = sum(int((batch.labels != IGNORED).sum()) for batch in batches)
-    total = 0.0
+def train_step(learner: Learner, batches: list[Batch], step: int) -> Losses:
+    """One optimiser step over all micro-batches; the decoder rests where none of them asks anything."""
+    model, config = learner.model, learner.config
+    asked = sum(int((batch.labels != IGNORED).sum()) for batch in batches)
+    answers = dense = 0.0
     for batch in batches:
-        logits = model_logits(model, batch)
-        labels = batch.labels.to(logits.device)
-        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-        (loss / answers).backward()
-        total += float(loss.detach())
+        seen = look(model, batch)
+        dense_loss = learner.head.loss(torch.cat(seen), batch.dense) / len(batches)
+        loss = config.dense_weight * dense_loss
+        if asked:
+            logits = model_logits(model, batch, seen).flatten(0, 1)
+            labels = batch.labels.to(logits.device).flatten()
+            answer_loss = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / asked
+            loss = loss + answer_loss
+            answers += float(answer_loss.detach())
+        loss.backward()
+        dense += float(dense_loss.detach())
     torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-    for optimizer in optimizers:
+    for optimizer in learner.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate(step, config)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return total / answers
+    return Losses(answers if asked else None, dense)
 
 
 def _load_ahead(dataset: MicroBatches, start: int, workers: int) -> Iterator[Batch]:
@@ -192,32 +213,30 @@ def _ignore_interrupt(_worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _save(
-    model: MagicVLForConditionalGeneration,
-    processor: MagicVLProcessor,
-    optimizers: list[torch.optim.Optimizer],
-    config: TrainConfig,
-    step: int,
-    checkpoint: Path,
-) -> None:
+def _save(learner: Learner, processor: MagicVLProcessor, step: int, checkpoint: Path) -> None:
     """Writes beside and renames, so that a kill at any moment leaves a whole checkpoint."""
     fresh, old = checkpoint.with_name("checkpoint.new"), checkpoint.with_name("checkpoint.old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    model.save_pretrained(fresh)
+    learner.model.save_pretrained(fresh)
     processor.save_pretrained(fresh)
-    state = {"step": step, "optimizers": [optimizer.state_dict() for optimizer in optimizers]}
+    state = {
+        "step": step,
+        "head": learner.head.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in learner.optimizers],
+    }
     torch.save(state, fresh / STATE_NAME)
-    (fresh / "training.json").write_text(json.dumps(asdict(config), indent=1), encoding="utf-8")
+    (fresh / "training.json").write_text(json.dumps(asdict(learner.config), indent=1), encoding="utf-8")
     if checkpoint.exists():
         checkpoint.rename(old)
     fresh.rename(checkpoint)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _load_state(checkpoint: Path, optimizers: list[torch.optim.Optimizer]) -> int:
+def _load_state(checkpoint: Path, learner: Learner) -> int:
     state = torch.load(checkpoint / STATE_NAME, weights_only=True)
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+    learner.head.load_state_dict(state["head"])
+    for optimizer, saved in zip(learner.optimizers, state["optimizers"], strict=True):
         peaks = [group["peak"] for group in optimizer.param_groups]
         optimizer.load_state_dict(saved)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -232,12 +251,12 @@ def _trim_log(path: Path, step: int) -> None:
         path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
-def _summary(step: int, entry: dict[str, Any]) -> str:
-    shares = (f"{task} {100 * right // asked}%" for task, (right, asked) in entry["accuracy"].items())
-    return f"step {step}  loss {entry['loss']:.3f}  " + "  ".join(shares)
+def _summary(step: int, measured: dict[str, tuple[int, int]]) -> str:
+    shares = (f"{task} {100 * right // asked}%" for task, (right, asked) in measured.items())
+    return f"step {step}  " + "  ".join(shares)
 
 
-class _stop_signal:
+class _StopSignal:
     """Turns the first SIGINT or SIGTERM into a request to stop after the step, with a checkpoint."""
 
     def __enter__(self) -> Callable[[], bool]:

@@ -29,7 +29,16 @@ def build_tokenizer(size: int, seed: int = 0) -> PreTrainedTokenizerFast:
     numbers are left out of the corpus, so that they are spelled.
     """
     pieces = Pieces()
-    special = [END, "<|user|>", "<|assistant|>", pieces.before, pieces.between, pieces.row, pieces.after, IMAGE]
+    special = [
+        END,
+        "<|user|>",
+        "<|assistant|>",
+        pieces.before,
+        pieces.between,
+        pieces.row,
+        pieces.after,
+        IMAGE,
+    ]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]

@@ -32,11 +32,11 @@ TAIL = 25  # lines of the log shown after a failure
 _NINJA_STEP = re.compile(r"^\s*\[(\d+)/(\d+)\] ")
 _MAKE_STEP = re.compile(r"^\s*\[\s*(\d+)%\] ")
 _STAGES = (
-    ("Downloading ", "downloading llama.cpp's source"),
+    ("Downloading llama_cpp", "downloading llama.cpp's source"),
     ("Installing build dependencies", "getting the build tools"),
-    ("Building wheel for llama", "configuring llama.cpp"),
+    ("*** Configuring CMake", "configuring llama.cpp"),
     ("*** Installing project", "packing llama.cpp"),
-    ("Installing collected packages", "installing llama.cpp"),
+    ("Installing collected packages", "installing packages"),
 )
 
 
@@ -166,13 +166,9 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Read the command line and install; 0 done, 1 failed, 130 stopped by Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        description="Compile and install llama-cpp-python, only the parts it loads."
-    )
+    parser = argparse.ArgumentParser(description="Compile and install llama-cpp-python, only the parts it loads.")
     parser.add_argument("requirement", help="the pinned package, such as llama-cpp-python==0.3.36")
-    parser.add_argument(
-        "--log", type=Path, default=Path(sys.prefix) / "llama-build.log", help="pip's whole output"
-    )
+    parser.add_argument("--log", type=Path, default=Path(sys.prefix) / "llama-build.log", help="pip's whole output")
     options = parser.parse_args()
     if is_installed(options.requirement):
         return 0

@@ -63,9 +63,7 @@ Budget = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")]
-Debug = Annotated[
-    bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_debug, is_eager=True)
-]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_debug, is_eager=True)]
 Prompt = Annotated[str, typer.Option("--prompt", "-p", help="What to ask.", show_default=False)]
 MaxTokens = Annotated[int, typer.Option(help="Most tokens of the answer.")]
 Temperature = Annotated[float, typer.Option(help="0 takes the likeliest token, more is more varied.")]
@@ -175,9 +173,7 @@ def convert(
     from magicvl.convert.progress import bar
 
     with bar() as steps:
-        report = make_bundle(
-            checkpoint, bundle, llm_type=llm_type, mmproj_type=mmproj_type, force=force, steps=steps
-        )
+        report = make_bundle(checkpoint, bundle, llm_type=llm_type, mmproj_type=mmproj_type, force=force, steps=steps)
     if as_json:
         _print_json(asdict(report))
     else:
@@ -221,9 +217,7 @@ def inspect(
 def train(
     config: Annotated[
         str,
-        typer.Argument(
-            help="A TOML file, or the name of one that comes along: magicvl-nano.", show_default=False
-        ),
+        typer.Argument(help="A TOML file, or the name of one that comes along: magicvl-nano.", show_default=False),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.", show_default=False)],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in it.")] = False,
@@ -260,9 +254,7 @@ def accuracy(
         raise UsageError(f"{pictures} pictures: it must be at least 1")
     show = _progress()
     with Engine(model or DEFAULT_BUNDLE) as engine:
-        scores, wrong = measure(
-            engine, pictures, lambda done, total: show("picture", done, total) if show else None
-        )
+        scores, wrong = measure(engine, pictures, lambda done, total: show("picture", done, total) if show else None)
     if as_json:
         _print_json(
             {
@@ -278,9 +270,7 @@ def accuracy(
             f"{score.right} of {score.asked}"
         )
     for miss in wrong[:misses]:
-        print(
-            f"{miss.task:<12} picture {miss.picture}: {miss.prompt} {miss.expected!r}, answered {miss.answer!r}"
-        )
+        print(f"{miss.task:<12} picture {miss.picture}: {miss.prompt} {miss.expected!r}, answered {miss.answer!r}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

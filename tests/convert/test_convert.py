@@ -46,9 +46,7 @@ def edit(path: Path, **changes: Any) -> None:
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Metadata and tensors, by the reader of the gguf package."""
     reader = gguf.GGUFReader(path)
-    return {key: field.contents() for key, field in reader.fields.items()}, {
-        t.name: t for t in reader.tensors
-    }
+    return {key: field.contents() for key, field in reader.fields.items()}, {t.name: t for t in reader.tensors}
 
 
 def files(bundle: Path) -> dict[str, bytes]:
@@ -192,9 +190,7 @@ def test_an_untied_head_with_biases(build_tiny: Build, save_tiny: Save, tmp_path
     text = {"tie_word_embeddings": False, "attention_bias": True, "mlp_bias": True}
     convert(save_tiny(build_tiny(text=text), tmp_path / "checkpoint"), tmp_path / "bundle")
     _, tensors = read(tmp_path / "bundle" / "llm.gguf")
-    assert {"output.weight", "blk.1.attn_q.bias", "blk.1.attn_output.bias", "blk.1.ffn_down.bias"} <= set(
-        tensors
-    )
+    assert {"output.weight", "blk.1.attn_q.bias", "blk.1.attn_output.bias", "blk.1.ffn_down.bias"} <= set(tensors)
 
 
 def test_a_tied_head_is_left_out_by_name(copy: Path, tmp_path: Path) -> None:
@@ -218,9 +214,7 @@ def test_every_wrong_tensor_is_named_at_once(copy: Path, tmp_path: Path) -> None
     assert "2 missing: model.vision_tower.post_layernorm.bias, " in message
     assert "model.language_model.layers.1.mlp.up_proj.weight" in message
     assert "1 extra: model.language_model.layers.2.mlp.up_proj.weight" in message
-    assert (
-        "1 misshapen: model.multi_modal_projector.linear_1.weight 128 x 255 instead of 128 x 256" in message
-    )
+    assert "1 misshapen: model.multi_modal_projector.linear_1.weight 128 x 255 instead of 128 x 256" in message
     assert "model.language_model.norm.weight (I32)" in message
     assert not (tmp_path / "bundle").exists()
 
@@ -317,14 +311,12 @@ def test_ctrl_c_stops_the_real_command(tiny_checkpoint: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_one_line(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_line(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("magicvl.convert.vision.write_gguf", full)
-    with pytest.raises(CheckpointError, match="cannot be written .*No space left"):
+    with pytest.raises(CheckpointError, match=r"cannot be written .*No space left"):
         convert(tiny_checkpoint, tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
 
@@ -334,12 +326,12 @@ def test_numbers_that_the_type_cannot_hold(copy: Path, tmp_path: Path) -> None:
     name = "model.language_model.layers.0.mlp.up_proj.weight"
     tensors[name][0, 0] = 1e6
     save_file(tensors, copy / "model.safetensors")
-    with pytest.raises(CheckpointError, match="values up to 1e\\+06, F16 holds 65504"):
+    with pytest.raises(CheckpointError, match=r"values up to 1e\+06, F16 holds 65504"):
         convert(copy, tmp_path / "bundle")
     convert(copy, tmp_path / "wide", llm_type="Q8_0")
     tensors[name][0, 0] = float("nan")
     save_file(tensors, copy / "model.safetensors")
-    with pytest.raises(CheckpointError, match="up_proj.weight: it holds values that are not finite"):
+    with pytest.raises(CheckpointError, match=r"up_proj\.weight: it holds values that are not finite"):
         convert(copy, tmp_path / "bundle")
 
 
@@ -368,9 +360,7 @@ def test_configurations_that_cannot_be_meant(
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["config.json", "processor_config.json", "tokenizer.json", "model.safetensors"]
-)
+@pytest.mark.parametrize("name", ["config.json", "processor_config.json", "tokenizer.json", "model.safetensors"])
 def test_a_checkpoint_without_one_of_its_files(name: str, copy: Path, tmp_path: Path) -> None:
     (copy / name).unlink()
     with pytest.raises(CheckpointError, match=name):
@@ -385,9 +375,7 @@ def test_a_safetensors_file_cut_short(size: int, copy: Path, tmp_path: Path) -> 
         convert(copy, tmp_path / "bundle")
 
 
-def test_more_stops_reach_the_file(
-    copy: Path, tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_more_stops_reach_the_file(copy: Path, tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     edit(copy / "generation_config.json", eos_token_id=[2, 1])
     convert(copy, tmp_path / "bundle")
     keys, _ = read(tmp_path / "bundle" / "llm.gguf")

@@ -33,9 +33,7 @@ def test_a_file(tiny_bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:
 def test_text_of_a_file_cannot_drive_the_terminal(tiny_bundle: Path, tmp_path: Path) -> None:
     path = tmp_path / "llm.gguf"
     data = (tiny_bundle / "llm.gguf").read_bytes()
-    path.write_bytes(
-        data.replace(b"blk.0.ffn_norm", b"blk.0.\x1b[2Jnorm").replace(b"{% for m", b"\x1b[2Jor m")
-    )
+    path.write_bytes(data.replace(b"blk.0.ffn_norm", b"blk.0.\x1b[2Jnorm").replace(b"{% for m", b"\x1b[2Jor m"))
     text = to_text(inspect(path))
     assert "\\x1b[2J" in text
     assert "\x1b" not in text

@@ -105,9 +105,7 @@ def test_embeddings(
     assert sum(map(len, ours)) == tokens
     a, b = np.concatenate(ours), np.concatenate(theirs)
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    assert cosine.min() >= TOLERANCES[kind].cosine, (
-        f"token {cosine.argmin()}: {cosine.min():.6f}; {differences(a, b)}"
-    )
+    assert cosine.min() >= TOLERANCES[kind].cosine, f"token {cosine.argmin()}: {cosine.min():.6f}; {differences(a, b)}"
 
 
 def test_pixels_are_exact(

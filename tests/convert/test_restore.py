@@ -34,9 +34,7 @@ def tensors(path: Path) -> dict[str, tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize(("llm_type", "mmproj_type"), [("F16", "F32"), ("F16", "F16"), ("Q8_0", "Q8_0")])
-def test_there_and_back_and_there(
-    llm_type: str, mmproj_type: str, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_there_and_back_and_there(llm_type: str, mmproj_type: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
     first, back, second = tmp_path / "first", tmp_path / "back", tmp_path / "second"
     convert(tiny_checkpoint, first, llm_type=llm_type, mmproj_type=mmproj_type)
     restore(first, back)
@@ -44,14 +42,10 @@ def test_there_and_back_and_there(
     for name in ("llm.gguf", "mmproj.gguf"):
         assert tensors(first / name) == tensors(second / name)
         before, after = read_gguf(first / name).metadata, read_gguf(second / name).metadata
-        assert {k for k in before if before[k] != after.get(k)} | (set(after) - set(before)) == {
-            "general.name"
-        }
+        assert {k for k in before if before[k] != after.get(k)} | (set(after) - set(before)) == {"general.name"}
 
 
-def test_the_restored_checkpoint_is_the_first_one(
-    tiny_checkpoint: Path, tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_the_restored_checkpoint_is_the_first_one(tiny_checkpoint: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     restore(tiny_bundle, tmp_path / "back")
     before = load_file(tiny_checkpoint / "model.safetensors")
     after = load_file(tmp_path / "back" / "model.safetensors")
@@ -69,9 +63,7 @@ def test_the_restored_checkpoint_is_the_first_one(
                 assert old[part][key] == new[part][key], key
 
 
-def test_the_restored_tokenizer_is_the_first_one(
-    tiny_checkpoint: Path, tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_the_restored_tokenizer_is_the_first_one(tiny_checkpoint: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     restore(tiny_bundle, tmp_path / "back")
     old, new = (AutoTokenizer.from_pretrained(place) for place in (tiny_checkpoint, tmp_path / "back"))
     assert old.get_vocab() == new.get_vocab()

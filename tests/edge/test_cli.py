@@ -32,9 +32,7 @@ class Done:
 
 
 def magicvl(*arguments: object) -> Done:
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -106,8 +104,7 @@ def bomb() -> bytes:
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
 
 
@@ -202,9 +199,7 @@ def test_a_directory_that_is_no_bundle_is_one_line(tmp_path: Path, picture: Path
         (["plan", "a.png", "--colour"], "--colour"),
     ],
 )
-def test_wrong_use_is_one_line_and_two(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_use_is_one_line_and_two(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     code = cli.run(arguments)
     captured = capsys.readouterr()
     one_line(Done(code, captured.out, captured.err), 2, words)
@@ -223,9 +218,7 @@ def test_an_error_nobody_thought_of_is_one_line_too(
 
     monkeypatch.setattr(cli, "app", fail)
     assert cli.run([]) == 1
-    assert (
-        capsys.readouterr().err == "magicvl: unexpected ZeroDivisionError: two lines; --debug shows where\n"
-    )
+    assert capsys.readouterr().err == "magicvl: unexpected ZeroDivisionError: two lines; --debug shows where\n"
 
 
 def test_help_and_version() -> None:

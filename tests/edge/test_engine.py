@@ -197,9 +197,7 @@ def test_a_prompt_past_the_context_is_refused_with_its_numbers(tiny_bundle: Path
             assert answer.usage.prompt_tokens + answer.usage.completion_tokens == 100
 
 
-def test_a_full_context_ends_the_answer(
-    tiny_bundle: Path, make_picture: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_context_ends_the_answer(tiny_bundle: Path, make_picture: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     with Engine(tiny_bundle, threads=1, context=600) as engine:
         monkeypatch.setattr(engine._model, "ends", lambda token: False)
         answer = engine.answer(make_picture(32, 32), "x " * 280, max_tokens=10_000)
@@ -316,9 +314,7 @@ def test_engines_can_be_loaded_and_freed_again_and_again(tiny_bundle: Path, make
     assert len(answers) == 1
 
 
-def test_bad_pictures_and_options_never_reach_the_model(
-    engine: Engine, tmp_path: Path, make_picture: Make
-) -> None:
+def test_bad_pictures_and_options_never_reach_the_model(engine: Engine, tmp_path: Path, make_picture: Make) -> None:
     with pytest.raises(PictureError, match="no such file"):
         engine.stream([make_picture(9, 9), tmp_path / "none.png"], "x")
     for options in (

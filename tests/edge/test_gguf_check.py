@@ -120,9 +120,7 @@ def test_a_file_cut_anywhere_is_refused(good: Path, tmp_path: Path) -> None:
         (24, struct.pack("<Q", 2**64 - 1), "a key claims 18,446,744,073,709,551,615 bytes"),
     ],
 )
-def test_absurd_headers_are_refused(
-    good: Path, tmp_path: Path, offset: int, value: bytes, words: str
-) -> None:
+def test_absurd_headers_are_refused(good: Path, tmp_path: Path, offset: int, value: bytes, words: str) -> None:
     data = bytearray(good.read_bytes())
     data[offset : offset + len(value)] = value
     message = refused(tmp_path / "bad.gguf", bytes(data))

@@ -2,23 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-EDGE = [
-    "answer",
-    "bundle",
-    "draw",
-    "engine",
-    "gguf_check",
-    "llama",
-    "pair",
-    "pixels",
-    "plan",
-    "prompt",
-    "request",
-    "threads",
-]
+from magicvl.edge import plan
+
+EDGE = sorted(path.stem for path in Path(plan.__file__).parent.glob("[!_]*.py"))
 
 
 def loaded_by(code: str) -> set[str]:

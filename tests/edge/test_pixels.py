@@ -33,9 +33,7 @@ def corners() -> Image.Image:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
-def test_every_exif_orientation_comes_out_upright(
-    corners: Image.Image, orientation: int, format: str
-) -> None:
+def test_every_exif_orientation_comes_out_upright(corners: Image.Image, orientation: int, format: str) -> None:
     # The inverse of each orientation, so that a viewer who honours the tag sees `corners`.
     turn = Image.Transpose
     stored = {
@@ -51,13 +49,7 @@ def test_every_exif_orientation_comes_out_upright(
     exif = Image.Exif()
     exif[0x0112] = orientation
     picture = corners if stored is None else corners.transpose(stored)
-    options = (
-        {"lossless": True}
-        if format == "WEBP"
-        else {"quality": 100, "subsampling": 0}
-        if format == "JPEG"
-        else {}
-    )
+    options = {"lossless": True} if format == "WEBP" else {"quality": 100, "subsampling": 0} if format == "JPEG" else {}
     found = open_picture(encoded(picture, format, exif=exif.tobytes(), **options))
     assert found.size == (20, 10)
     difference = np.asarray(found).astype(int) - np.asarray(corners)
@@ -94,9 +86,7 @@ def test_a_palette_with_a_transparent_colour_is_flattened_on_white() -> None:
         ("I;16", 0xFFFF, (255, 255, 255)),
     ],
 )
-def test_grey_and_its_relatives(
-    mode: str, colour: int | tuple[int, ...], expected: tuple[int, int, int]
-) -> None:
+def test_grey_and_its_relatives(mode: str, colour: int | tuple[int, ...], expected: tuple[int, int, int]) -> None:
     if mode == "I;16":
         picture = Image.fromarray(np.full((2, 2), colour, np.uint16))
     else:
@@ -133,12 +123,7 @@ def bomb(width: int, height: int) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 def test_what_cannot_be_read_is_one_line_that_names_it(corners: Image.Image, tmp_path: Path) -> None:

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from magicvl.edge.plan import Grid, Plan, plan
 from magicvl.errors import UsageError
 
-SIDES = st.integers(1, 20_000) | st.sampled_from(
-    [1, 15, 16, 17, 31, 32, 33, 47, 48, 383, 384, 385, 400, 9_216]
-)
+SIDES = st.integers(1, 20_000) | st.sampled_from([1, 15, 16, 17, 31, 32, 33, 47, 48, 383, 384, 385, 400, 9_216])
 GRIDS = st.sampled_from([Grid(), Grid(32, 384, 1), Grid(32, 32, 7), Grid(28, 336, 9), Grid(16, 64, 24)])
 # A busy machine may take its time over one example.
 patient = settings(deadline=None)
@@ -39,9 +37,7 @@ def test_limits_hold_and_tokens_add_up(width: int, height: int, grid: Grid, budg
 
 @patient
 @given(SIDES, SIDES, GRIDS, BUDGETS)
-def test_tiles_cover_the_resized_picture_exactly_once(
-    width: int, height: int, grid: Grid, budget: int | None
-) -> None:
+def test_tiles_cover_the_resized_picture_exactly_once(width: int, height: int, grid: Grid, budget: int | None) -> None:
     made = plan(width, height, grid, budget)
     covered: set[tuple[int, int]] = set()
     for left, top, right, bottom in made.tile_boxes:

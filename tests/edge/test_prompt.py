@@ -28,9 +28,7 @@ QWEN = """{%- if messages[0]['role'] == 'system' %}
     {{- '<|im_start|>assistant\\n' }}
 {%- endif %}
 """
-PLAIN = (
-    "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}{{ eos_token }}{% endfor %}"
-)
+PLAIN = "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}{{ eos_token }}{% endfor %}"
 
 
 def test_smollm2_frames_pictures_and_words() -> None:
@@ -122,9 +120,7 @@ def test_a_loop_may_be_left_as_transformers_allows() -> None:
     assert segments == [Text("user", special=True)]
 
 
-@pytest.mark.parametrize(
-    "template", ["{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ messages.append(1) }}"]
-)
+@pytest.mark.parametrize("template", ["{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ messages.append(1) }}"])
 def test_a_template_cannot_leave_its_sandbox(template: str) -> None:
     with pytest.raises(BundleError, match="template"):
         render(template, ask_messages("x", 0))

@@ -10,8 +10,8 @@ import pytest
 from magicvl.convert.decoder import LLAMA_TENSORS, decoder_tensors
 from magicvl.convert.layout import to_checkpoint, to_gguf
 from magicvl.convert.shapes import Decoder
-from magicvl.mmproj.contract import MMPROJ_TENSORS, Layout, mmproj_tensors
 from magicvl.edge.bundle import VisionInfo
+from magicvl.mmproj.contract import MMPROJ_TENSORS, Layout, mmproj_tensors
 
 VISION = VisionInfo(
     width=64, layers=2, heads=2, feed_forward=128, patch=16, unshuffle=2, positions=24, projector_width=128

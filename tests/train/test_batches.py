@@ -7,12 +7,12 @@ from magicvl.edge.prompt import ask_messages
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.batches import IGNORED, collate, draw_sample
-from magicvl.train.config import SizeStage, TrainConfig
+from magicvl.train.config import Stage, TrainConfig
 from magicvl.train.drawing import draw_scene
 from magicvl.train.evaluate import accuracy, model_logits
 from magicvl.train.trainer import create
 
-CONFIG = TrainConfig(preset="magicvl-nano", steps=2, decay=0, sizes=(SizeStage(0, 4, 8),))
+CONFIG = TrainConfig(preset="magicvl-nano", steps=2, decay=0, stages=(Stage(0, 4, 8),))
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,7 @@ def test_accuracy_is_what_generate_says(pair: tuple) -> None:
     batch = collate([sample], processor)
     for _ in range(40):
         logits = model_logits(model, batch)
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED
-        )
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

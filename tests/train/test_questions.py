@@ -41,7 +41,14 @@ def test_answers_of_a_known_scene() -> None:
 
 def test_relations_and_sizes_follow_the_cells() -> None:
     scene = Scene(
-        128, 128, "white", "plain", (Shape("star", "red", 0, 0.95), Shape("ring", "blue", 5, 0.5)), None, 0, False
+        128,
+        128,
+        "white",
+        "plain",
+        (Shape("star", "red", 0, 0.95), Shape("ring", "blue", 5, 0.5)),
+        None,
+        0,
+        False,
     )
     found = {q.prompt: q.answer for seed in range(50) for q in all_questions(random.Random(seed), scene)}
     assert found["Is the star left of the ring?"] == "yes"

@@ -66,9 +66,7 @@ def test_users_cmake_flags_come_last_and_survive(build_llama: ModuleType) -> Non
     assert build_llama.TRIM.is_file()
 
 
-def test_missing_compiler_is_one_line(
-    build_llama: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_missing_compiler_is_one_line(build_llama: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     problem = build_llama.missing_compiler({})
     assert problem is not None and "apt-get install g++" in problem and "\n" not in problem
