@@ -78,7 +78,17 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         across, down = draw_grid(rng, stage)
         count = max(1, min(self.config.pictures, self.config.visual_tokens // (across * down)))
         questions = MOST_QUESTIONS if stage.question_tokens else 0
-        samples = [draw_sample(f"{self.config.seed} {index} {i}", across, down, questions) for i in range(count)]
+        samples = [
+            draw_sample(
+                f"{self.config.seed} {index} {i}",
+                across,
+                down,
+                questions,
+                most_shapes=stage.most_shapes,
+                prints=stage.prints,
+            )
+            for i in range(count)
+        ]
         return collate(samples, self.processor, stage.question_tokens)
 
 
@@ -90,12 +100,23 @@ def draw_grid(rng: random.Random, stage: Stage) -> tuple[int, int]:
             return across, down
 
 
-def draw_sample(seed: str, across: int, down: int, questions: int, *, held_out: bool = False, unit: int = 32) -> Sample:
+def draw_sample(
+    seed: str,
+    across: int,
+    down: int,
+    questions: int,
+    *,
+    held_out: bool = False,
+    most_shapes: int = 5,
+    prints: float = 0.45,
+    unit: int = 32,
+) -> Sample:
     """A picture whose plan has that grid, its sides anywhere within the rounding, and its questions."""
     rng = random.Random(seed)
     width, height = (unit * side + rng.randint(-unit // 2, unit // 2 - 1) for side in (across, down))
-    scene = make_scene(rng, max(width, unit), max(height, unit), held_out=held_out)
-    return Sample(scene, tuple(choose_questions(rng, scene, questions)))
+    width, height = max(width, unit), max(height, unit)
+    scene = make_scene(rng, width, height, held_out=held_out, most_shapes=most_shapes, prints=prints)
+    return Sample(scene, tuple(choose_questions(rng, scene, questions)) if questions else ())
 
 
 def collate(samples: Sequence[Sample], processor: MagicVLProcessor, question_tokens: int | None = None) -> Batch:

@@ -17,6 +17,10 @@ class Stage:
     """Longest side in visual tokens of 32 px."""
     max_tokens: int
     """Most visual tokens of one picture."""
+    most_shapes: int = 5
+    """Most shapes of one picture, up to 9; questions are about up to 5, a crowd is for the dense targets."""
+    prints: float = 0.45
+    """Share of pictures with a printed number or word."""
     question_tokens: int = 56
     """Most tokens that the questions and answers of one picture take, one question being always asked; 0 asks none:
     encoder and projector learn from the dense targets alone, and the decoder rests."""

@@ -86,11 +86,13 @@ class Scene:
     """Whether fonts come from the held-out side."""
 
 
-def make_scene(rng: random.Random, width: int, height: int, *, held_out: bool = False) -> Scene:
-    """Draws up a scene for a picture of width x height px."""
+def make_scene(
+    rng: random.Random, width: int, height: int, *, held_out: bool = False, most_shapes: int = 5, prints: float = 0.45
+) -> Scene:
+    """Draws up a scene for a picture of width x height px; `prints` is the share with a number or word."""
     background = rng.choice(list(COLOURS))
     others = [colour for colour in COLOURS if colour not in _too_close(background)]
-    kind = rng.choices(("shapes", "print", "both"), (0.55, 0.3, 0.15))[0]
+    kind = rng.choices(("shapes", "print", "both"), (1 - prints, prints * 2 / 3, prints / 3))[0]
     small = min(width, height) < 64
     if kind == "both" and (height < 96 or width < 64):
         kind = rng.choice(("shapes", "print"))
@@ -99,7 +101,7 @@ def make_scene(rng: random.Random, width: int, height: int, *, held_out: bool = 
     if kind != "print":
         taken = () if printed is None else range(printed.row * 3, printed.row * 3 + 3)
         cells = [4] if small else [cell for cell in range(9) if cell not in taken]
-        shapes = _make_shapes(rng, others, cells, room=min(width, height) if small else min(width, height) / 3)
+        shapes = _make_shapes(rng, others, cells, min(width, height) if small else min(width, height) / 3, most_shapes)
     textures = HELD_OUT_BACKGROUNDS if held_out else TRAINING_BACKGROUNDS
     return Scene(width, height, background, rng.choice(textures), shapes, printed, rng.getrandbits(32), held_out)
 
@@ -121,10 +123,10 @@ def _too_close(background: str) -> tuple[str, ...]:
     return (background, *near.get(background, ()))
 
 
-def _make_shapes(rng: random.Random, colours: list[str], cells: list[int], room: float) -> tuple[Shape, ...]:
+def _make_shapes(rng: random.Random, colours: list[str], cells: list[int], room: float, most: int) -> tuple[Shape, ...]:
     # Below 16 px a heart is hard to tell from a triangle, for people too.
     sizes = [size for size in (0.5, 0.62, 0.78) if size * room >= 16] + [0.95]
-    count = min(rng.randint(1, 5), len(cells))
+    count = min(rng.randint(1, most), len(cells))
     places = rng.sample(cells, count)
     # Few kinds and colours make repeats, and so counts that are worth asking for.
     kinds = rng.sample(SHAPES, rng.randint(1, min(4, count + 1)))
