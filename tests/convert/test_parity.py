@@ -160,7 +160,8 @@ def test_logits(
 ) -> None:
     convert(tiny_checkpoint, tmp_path / "bundle", llm_type=llm_type, mmproj_type="F32")
     with Engine(tmp_path / "bundle", threads=1) as engine:
-        for width, height in ((32, 32), (384, 384), (450, 500)):
+        # 24 tiles: thousands of visual tokens show what small pictures hide.
+        for width, height in ((32, 32), (384, 384), (450, 500), (6 * 384, 4 * 384)):
             picture = make_picture(width, height, seed=1)
             theirs = torch_logits(model, processor, picture, prompt)
             ours = engine.logits(picture, prompt)

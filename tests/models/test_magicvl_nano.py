@@ -1,6 +1,9 @@
 """The model that comes along: right about pictures drawn here, and the same in torch as in its bundle."""
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +26,9 @@ from magicvl.train.fonts import font_files
 
 # A little under the card's figures, in per cent.
 FLOORS = {"colour": 90, "shape": 90, "count": 85, "position": 85, "number": 60}
+
+DEMO = ("How many stars are there?", "3")
+"""What `make demo` asks, and the right answer."""
 
 COLOURS = {"red": "#d82222", "green": "#2a9d3c", "blue": "#2255d8", "black": "#111111", "yellow": "#f4dc28"}
 PLACES = ("top left", "top right", "bottom left", "bottom right", "centre")
@@ -97,6 +103,19 @@ def test_it_is_right_about_pictures_drawn_here(task: str, engine: Engine) -> Non
         if (answer := engine.ask(picture, prompt, max_tokens=16)) != truth
     ]
     assert 100 * (1 - len(wrong) / len(asked)) >= FLOORS[task], wrong[:10]
+
+
+def test_the_core_alone_answers() -> None:
+    """With everything but the core's packages made impossible to import, as on a phone."""
+    heavy = ("torch", "transformers", "safetensors", "tokenizers", "matplotlib", "tqdm")
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys({heavy!r})
+from magicvl.cli import run
+sys.exit(run(["ask", {os.fspath(magicvl.DEFAULT_BUNDLE / "demo.png")!r}, "-p", {DEMO[0]!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, DEMO[1]), done.stderr
 
 
 @pytest.fixture(scope="module")
