@@ -27,7 +27,7 @@ from magicvl.train.fonts import font_files
 # A little under the card's figures, in per cent.
 FLOORS = {"colour": 90, "shape": 90, "count": 85, "position": 85, "number": 60}
 
-DEMO = ("How many stars are there?", "3")
+DEMO = ("How many stars are there?", "2")
 """What `make demo` asks, and the right answer."""
 
 COLOURS = {"red": "#d82222", "green": "#2a9d3c", "blue": "#2255d8", "black": "#111111", "yellow": "#f4dc28"}
