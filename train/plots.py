@@ -21,12 +21,14 @@ def plot_run(log: Path, target: Path) -> None:
     left.set(xlabel="step", ylabel="loss (nats)", yscale="log", title="training loss")
     left.legend()
     measured = [entry for entry in entries if "accuracy" in entry]
+    # Eleven tasks are one more than the usual cycle has colours.
+    right.set_prop_cycle(color=[*matplotlib.color_sequences["tab20"][::2], "black"])
     for task in sorted({task for entry in measured for task in entry["accuracy"]}):
         points = [(e["step"], 100 * e["accuracy"][task][0] / e["accuracy"][task][1]) for e in measured]
         right.plot(*zip(*points, strict=True), marker=".", label=task)
     right.set(xlabel="step", ylabel="exact answers (%)", ylim=(0, 101), title="held-out accuracy by task")
     if measured:
-        right.legend(fontsize="small", ncols=2)
+        right.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(target, dpi=110)
     plt.close(figure)
 
