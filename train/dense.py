@@ -2,7 +2,7 @@
 
 An answer says one thing about a whole picture; here each visual token says which shape it lies on, which colour,
 and which characters stand in it. From answers alone the encoder of the nano model still could not tell shapes
-after 16,000 pictures (LOG.md). The head is used in training only and is no part of the model.
+after 15,000 pictures (LOG.md). The head is used in training only and is no part of the model.
 """
 
 from collections.abc import Sequence
