@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 import magicvl
 from magicvl.convert.bundle import convert
@@ -22,9 +22,12 @@ from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.batches import draw_sample
 from magicvl.train.drawing import draw_scene
+from magicvl.train.fonts import font_files
 
-# A little under what it reached here (100, 100 and 25 %), in per cent. Positions and numbers it has not learned.
-FLOORS = {"colour": 90, "shape": 90, "count": 15}
+# Least right answers in per cent, set before the model was trained.
+FLOORS = {"colour": 90, "shape": 90, "count": 85, "position": 85, "number": 60}
+# What this model has not learned. Strict: the mark must go with the first model that has.
+NOT_LEARNED = ("count", "position", "number")
 
 DEMO = ("How many stars are there?", "2")
 """What `make demo` asks, and the right answer."""
@@ -67,6 +70,7 @@ def one_shape(rng: random.Random, task: str) -> Question:
     return {
         "colour": (picture, f"What colour is the {kind}?", colour),
         "shape": (picture, "What shape is this?", kind),
+        "position": (picture, f"Where is the {kind}?", place),
     }[task]
 
 
@@ -80,9 +84,25 @@ def several(rng: random.Random, _task: str) -> Question:
     return picture, f"How many {kind}s are there?", str(count)
 
 
-@pytest.mark.parametrize("task", FLOORS)
+def number(rng: random.Random, _task: str) -> Question:
+    text = str(rng.randint(10, 9999))
+    font = ImageFont.truetype(rng.choice(font_files(held_out=True)), 40)
+    picture = Image.new("RGB", (160, 96), "#f8f8f8")
+    width = font.getlength(text)
+    where = (rng.uniform(5, 155 - width), rng.uniform(5, 40))
+    ImageDraw.Draw(picture).text(where, text, font=font, fill=COLOURS[rng.choice(("red", "blue", "black"))])
+    return picture, "What number is printed?", text
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(task, marks=pytest.mark.xfail(task in NOT_LEARNED, reason="not learned, see the card"))
+        for task in FLOORS
+    ],
+)
 def test_it_is_right_about_pictures_drawn_here(task: str, engine: Engine) -> None:
-    draw = several if task == "count" else one_shape
+    draw = {"count": several, "number": number}.get(task, one_shape)
     rng = random.Random(f"default {task}")
     asked = [draw(rng, task) for _ in range(60)]
     wrong = [
