@@ -86,6 +86,7 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
                 questions,
                 most_shapes=stage.most_shapes,
                 prints=stage.prints,
+                lines=stage.lines,
             )
             for i in range(count)
         ]
@@ -109,13 +110,16 @@ def draw_sample(
     held_out: bool = False,
     most_shapes: int = 5,
     prints: float = 0.45,
+    lines: int = 1,
     unit: int = 32,
 ) -> Sample:
     """A picture whose plan has that grid, its sides anywhere within the rounding, and its questions."""
     rng = random.Random(seed)
     width, height = (unit * side + rng.randint(-unit // 2, unit // 2 - 1) for side in (across, down))
     width, height = max(width, unit), max(height, unit)
-    scene = make_scene(rng, width, height, held_out=held_out, most_shapes=most_shapes, prints=prints)
+    scene = make_scene(
+        rng, width, height, held_out=held_out, most_shapes=most_shapes, prints=prints, lines=lines
+    )
     return Sample(scene, tuple(choose_questions(rng, scene, questions)) if questions else ())
 
 

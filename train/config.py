@@ -20,7 +20,9 @@ class Stage:
     most_shapes: int = 5
     """Most shapes of one picture, up to 9; questions are about up to 5, a crowd is for the dense targets."""
     prints: float = 0.45
-    """Share of pictures with a printed number or word."""
+    """Share of pictures with printed numbers or words."""
+    lines: int = 1
+    """Most lines of print in one picture, up to 3."""
     question_tokens: int = 56
     """Most tokens that the questions and answers of one picture take, one question being always asked; 0 asks none:
     encoder and projector learn from the dense targets alone, and the decoder rests."""

@@ -1,12 +1,13 @@
 """Dense supervision: what every single visual token shows, known because we drew it.
 
-An answer says one thing about a whole picture; here each visual token says which shape it lies on, which colour,
-and which characters stand in it. From answers alone the encoder of the nano model still could not tell shapes
-after 15,000 pictures (LOG.md). The head is used in training only and is no part of the model.
+An answer says one thing about a whole picture; here each visual token says what it lies on, which objects have their
+middle in it and where those are, and which characters stand in it. From answers alone the encoder of the nano model
+still could not tell shapes after 15,000 pictures (LOG.md). The head is used in training only and is no part of the
+model.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -19,10 +20,15 @@ from magicvl.train.drawing import Drawing
 from magicvl.train.scenes import COLOURS, SHAPES, Scene
 
 CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+OBJECT_SLOTS = 4
+"""Most objects that one token tells apart, in raster order of their places."""
+CHARACTER_SLOTS = 5
+"""Most characters of one token, in reading order."""
 _KINDS = ("none", *SHAPES, "print")
 _COLOURS = tuple(COLOURS)
+_CELLS = 9
 _LEAST = 0.08
-"""Share of a token that an object must cover to be what the token shows."""
+"""Share of a token that an object must cover to be what the token lies on."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,16 @@ class DenseTargets:
     """The truth about `n` visual tokens."""
 
     kinds: torch.Tensor
-    """(n,): 0 nothing, then the shapes, then print."""
+    """(n,): what the token lies on: 0 nothing, then the shapes, then print."""
     colours: torch.Tensor
-    """(n,): of the object, or of the background where there is none."""
+    """(n,): of that, or of the background where there is nothing."""
+    objects: torch.Tensor
+    """(n, OBJECT_SLOTS, 3): kind (0 none), colour and place of the shapes whose middle lies in the token; the place
+    is one of the tile's 3 x 3 cells, 0 top left to 8 bottom right."""
     characters: torch.Tensor
-    """(n, 62): 1 where the character's centre lies in the token."""
+    """(n, CHARACTER_SLOTS): 0 none, then CHARACTERS, of those whose middle lies in the token."""
+    places: torch.Tensor
+    """(n, 2): row and column of the token's middle as a share of its tile, 0 to 1."""
 
 
 class DenseHead(nn.Module):
@@ -42,68 +53,117 @@ class DenseHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.sizes = (len(_KINDS), len(_COLOURS), len(CHARACTERS))
+        self.objects = (1 + len(SHAPES), len(_COLOURS), _CELLS)
+        self.sizes = (
+            len(_KINDS), len(_COLOURS), OBJECT_SLOTS * sum(self.objects), CHARACTER_SLOTS * (1 + len(CHARACTERS)), 2,
+        )  # fmt: skip
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, sum(self.sizes))
 
     def loss(self, tokens: torch.Tensor, targets: DenseTargets) -> torch.Tensor:
-        """Mean cross-entropies in nats, one for each of the three questions, added."""
-        kinds, colours, characters = self.linear(self.norm(tokens)).split(self.sizes, dim=-1)
-        device = tokens.device
-        spelled = F.binary_cross_entropy_with_logits(characters, targets.characters.to(device), reduction="sum") / len(
-            tokens
-        )
+        """Mean cross-entropies in nats of all the questions, and the places' squared error, added."""
+        its = DenseTargets(**{field.name: getattr(targets, field.name).to(tokens.device) for field in fields(targets)})
+        kinds, colours, objects, characters, places = self.linear(self.norm(tokens)).split(self.sizes, dim=-1)
+        kind, colour, cell = objects.unflatten(-1, (OBJECT_SLOTS, -1)).split(self.objects, dim=-1)
+        there = its.objects[..., 0] > 0
         # Most tokens show nothing; what there is should not drown in that.
         weights = kinds.new_ones(len(_KINDS))
         weights[0] = 0.15
         return (
-            F.cross_entropy(kinds, targets.kinds.to(device), weight=weights)
-            + F.cross_entropy(colours, targets.colours.to(device))
-            + 0.3 * spelled
+            F.cross_entropy(kinds, its.kinds, weight=weights)
+            + F.cross_entropy(colours, its.colours)
+            + _sparse_loss(kind, its.objects[..., 0])
+            + _mean_loss(colour[there], its.objects[..., 1][there])
+            + _mean_loss(cell[there], its.objects[..., 2][there])
+            + _sparse_loss(characters.unflatten(-1, (CHARACTER_SLOTS, -1)), its.characters)
+            + 4 * F.mse_loss(places, its.places)
         )
+
+
+def _sparse_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """What is there and what is not each by their own mean; 0 is nothing."""
+    there = labels > 0
+    return _mean_loss(logits[there], labels[there]) + F.cross_entropy(logits[~there], labels[~there])
+
+
+def _mean_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    # A few more than there are: one lone character in a batch is not to weigh as much as a hundred.
+    return F.cross_entropy(logits, labels, reduction="sum") / (len(labels) + 16)
 
 
 def dense_targets(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> DenseTargets:
     """The truth about each visual token of a picture, tile by tile in raster order."""
-    owners = np.asarray(drawing.owners.resize(plan.resized, Image.Resampling.NEAREST))
-    rows, columns = owners.shape[0] // unit, owners.shape[1] // unit
-    objects = len(scene.shapes) + (scene.print is not None)
-    cells = owners.reshape(rows, unit, columns, unit)
-    shares = np.stack([(cells == number).mean((1, 3)) for number in range(1, objects + 1)], -1) if objects else None
-    shown = np.zeros((rows, columns), dtype=np.int64)
-    if shares is not None:
-        shown = np.where(shares.max(-1) >= _LEAST, shares.argmax(-1) + 1, 0)
-    kinds = np.array([0, *(_KINDS.index(s.kind) for s in scene.shapes), _KINDS.index("print")])
-    names = [
-        scene.background,
-        *(s.colour for s in scene.shapes),
-        scene.print.colour if scene.print else "red",
-    ]
-    colours = np.array([_COLOURS.index(name) for name in names])
+    kinds, colours = _lies_on(scene, drawing, plan, unit)
     order = _tile_order(plan, unit)
-    return DenseTargets(
-        torch.from_numpy(kinds[shown].ravel()[order]),
-        torch.from_numpy(colours[shown].ravel()[order]),
-        torch.from_numpy(_characters(drawing, plan, unit, rows, columns)[order]),
-    )
+    by_token = (kinds.ravel(), colours.ravel(), *_middles(scene, drawing, plan, unit), _places(plan, unit))
+    return DenseTargets(*(torch.from_numpy(values[order]) for values in by_token))
 
 
 def join(targets: Sequence[DenseTargets]) -> DenseTargets:
     """The targets of several pictures, one after another."""
-    return DenseTargets(
-        torch.cat([one.kinds for one in targets]),
-        torch.cat([one.colours for one in targets]),
-        torch.cat([one.characters for one in targets]),
-    )
+    return DenseTargets(*(torch.cat([getattr(one, field.name) for one in targets]) for field in fields(DenseTargets)))
 
 
-def _characters(drawing: Drawing, plan: Plan, unit: int, rows: int, columns: int) -> np.ndarray:
-    found = np.zeros((rows, columns, len(CHARACTERS)), dtype=np.float32)
+def _lies_on(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Kind and colour of each token in the raster of the whole picture, (rows, columns) each."""
+    owners = np.asarray(drawing.owners.resize(plan.resized, Image.Resampling.NEAREST))
+    rows, columns = owners.shape[0] // unit, owners.shape[1] // unit
+    objects = len(scene.shapes) + len(scene.prints)
+    cells = owners.reshape(rows, unit, columns, unit)
+    shown = np.zeros((rows, columns), dtype=np.int64)
+    if objects:
+        shares = np.stack([(cells == number).mean((1, 3)) for number in range(1, objects + 1)], -1)
+        shown = np.where(shares.max(-1) >= _LEAST, shares.argmax(-1) + 1, 0)
+    kinds = [0, *(_KINDS.index(s.kind) for s in scene.shapes), *(_KINDS.index("print") for _ in scene.prints)]
+    names = [scene.background, *(s.colour for s in scene.shapes), *(p.colour for p in scene.prints)]
+    return np.array(kinds)[shown], np.array([_COLOURS.index(name) for name in names])[shown]
+
+
+def _middles(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Slots of objects and of characters of each token, in the raster of the whole picture."""
+    columns = plan.resized[0] // unit
+    tokens = columns * (plan.resized[1] // unit)
+    objects = np.zeros((tokens, OBJECT_SLOTS, 3), dtype=np.int64)
+    characters = np.zeros((tokens, CHARACTER_SLOTS), dtype=np.int64)
+
+    def resized(x: float, y: float) -> tuple[int, int]:
+        """The pixel of the resized picture where that place of the picture is."""
+        width, height = plan.resized
+        return min(int(x * width / plan.width), width - 1), min(int(y * height / plan.height), height - 1)
+
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for shape, centre in zip(scene.shapes, drawing.centres, strict=True):
+        x, y = resized(*centre)
+        object_ = (_KINDS.index(shape.kind), _COLOURS.index(shape.colour), _cell(plan, x, y))
+        found.setdefault(y // unit * columns + x // unit, []).append(object_)
+    for token, its in found.items():
+        slots = sorted(its, key=lambda one: one[2])[:OBJECT_SLOTS]
+        objects[token, : len(slots)] = slots
+    written: dict[int, list[int]] = {}
     for glyph in drawing.glyphs:
-        row = int(glyph.y * plan.resized[1] / plan.height) // unit
-        column = int(glyph.x * plan.resized[0] / plan.width) // unit
-        found[min(max(row, 0), rows - 1), min(max(column, 0), columns - 1), CHARACTERS.index(glyph.character)] = 1
-    return found.reshape(rows * columns, -1)
+        x, y = resized(glyph.x, glyph.y)
+        written.setdefault(y // unit * columns + x // unit, []).append(1 + CHARACTERS.index(glyph.character))
+    for token, line in written.items():
+        characters[token, : len(line[:CHARACTER_SLOTS])] = line[:CHARACTER_SLOTS]
+    return objects, characters
+
+
+def _cell(plan: Plan, x: int, y: int) -> int:
+    """Which of the 3 x 3 cells of its tile a pixel of the resized picture lies in."""
+    for left, top, right, bottom in plan.tile_boxes:
+        if left <= x < right and top <= y < bottom:
+            return 3 * ((y - top) * 3 // (bottom - top)) + (x - left) * 3 // (right - left)
+    raise AssertionError(f"no tile holds {x}, {y}")
+
+
+def _places(plan: Plan, unit: int) -> np.ndarray:
+    columns, rows = plan.resized[0] // unit, plan.resized[1] // unit
+    places = np.zeros((rows, columns, 2), dtype=np.float32)
+    for box in plan.tile_boxes:
+        left, top, right, bottom = (side // unit for side in box)
+        places[top:bottom, left:right, 0] = ((np.arange(bottom - top) + 0.5) / (bottom - top))[:, None]
+        places[top:bottom, left:right, 1] = (np.arange(right - left) + 0.5) / (right - left)
+    return places.reshape(-1, 2)
 
 
 def _tile_order(plan: Plan, unit: int) -> np.ndarray:

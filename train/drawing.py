@@ -31,7 +31,9 @@ class Drawing:
     picture: Image.Image
     """RGB."""
     owners: Image.Image
-    """As large, mode L: 0 the background, i the i-th shape, one more than the shapes the print."""
+    """As large, mode L: 0 the background, i the i-th shape, then the prints."""
+    centres: tuple[tuple[float, float], ...]
+    """Where each shape's middle is: x, y in px."""
     glyphs: tuple[Glyph, ...]
 
 
@@ -48,13 +50,16 @@ def draw(scene: Scene) -> Drawing:
     canvas = ImageDraw.Draw(picture)
     owners = Image.new("L", size)
     owned = ImageDraw.Draw(owners)
-    for number, shape in enumerate(scene.shapes, start=1):
-        _draw_shape(rng, canvas, owned, number, shape, size)
-    glyphs: tuple[Glyph, ...] = ()
-    if scene.print is not None:
-        glyphs = _draw_print(rng, canvas, owned, scene, scene.print, size)
-    small = (scene.width, scene.height)
-    return Drawing(_camera(rng, picture.reduce(_OVER)), owners.resize(small, Image.Resampling.NEAREST), glyphs)
+    centres = tuple(
+        _draw_shape(rng, canvas, owned, number, shape, size) for number, shape in enumerate(scene.shapes, start=1)
+    )
+    glyphs = [
+        glyph
+        for number, printed in enumerate(scene.prints, start=len(scene.shapes) + 1)
+        for glyph in _draw_print(rng, canvas, owned, scene, number, printed, size)
+    ]
+    owners = owners.resize((scene.width, scene.height), Image.Resampling.NEAREST)
+    return Drawing(_camera(rng, picture.reduce(_OVER)), owners, centres, tuple(glyphs))
 
 
 def _shade(rng: random.Random, colour: str, spread: int) -> Rgb:
@@ -102,7 +107,8 @@ def _draw_shape(
     number: int,
     shape: Shape,
     size: tuple[int, int],
-) -> None:
+) -> tuple[float, float]:
+    """Draws it and returns its middle in px of the finished picture."""
     cell_width, cell_height = size[0] / 3, size[1] / 3
     small = min(size) < 64 * _OVER
     room = min(size) if small else min(cell_width, cell_height)
@@ -121,6 +127,7 @@ def _draw_shape(
             pen.ellipse(box, outline=ink, width=max(3, round(radius * 0.38)))
         else:
             pen.polygon(_turned(_OUTLINES[shape.kind], turn, x, y, radius), fill=ink)
+    return x / _OVER, y / _OVER
 
 
 def _turned(
@@ -169,12 +176,13 @@ def _draw_print(
     canvas: ImageDraw.ImageDraw,
     owned: ImageDraw.ImageDraw,
     scene: Scene,
+    number: int,
     printed: Print,
     size: tuple[int, int],
 ) -> tuple[Glyph, ...]:
     """Prints on one line; alone it may stand anywhere, else it keeps to its row of cells."""
     width, height = size
-    top, room = (printed.row * height / 3, height / 3) if scene.shapes else (0.0, float(height))
+    top, room = (printed.row * height / 3, height / 3) if scene.shapes or len(scene.prints) > 1 else (0.0, float(height))
     file = rng.choice(font_files(scene.held_out))
     tallest = min(room * 0.8, 130 * _OVER)
     points = max(13 * _OVER, round(tallest * rng.uniform(0.45, 1.0)))
@@ -187,7 +195,7 @@ def _draw_print(
     y = top + rng.uniform(0.05, 0.95) * max(0.0, room - (lower - upper)) - upper
     face = font(file, points)
     canvas.text((x, y), printed.text, font=face, fill=_shade(rng, printed.colour, 12))
-    owned.rectangle((x + left, y + upper, x + right, y + lower), fill=len(scene.shapes) + 1)
+    owned.rectangle((x + left, y + upper, x + right, y + lower), fill=number)
     starts = [face.getlength(printed.text[:i]) for i in range(len(printed.text) + 1)]
     middle = (y + (upper + lower) / 2) / _OVER
     return tuple(

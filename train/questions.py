@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from magicvl.train.scenes import COLOURS, POSITIONS, SHAPES, Scene, Shape
+from magicvl.train.scenes import COLOURS, POSITIONS, SHAPES, Print, Scene, Shape
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Question:
     """One question about one picture."""
 
     task: str
-    """colour, shape, count, position, relation, size, background, exists, caption, number or word."""
+    """colour, shape, count, position, layout, relation, size, background, exists, caption, number or word."""
     prompt: str
     answer: str
 
@@ -38,7 +38,7 @@ def choose_questions(rng: random.Random, scene: Scene, most: int) -> list[Questi
 
 
 _WEIGHTS = {
-    "colour": 3.0, "shape": 3.0, "count": 3.0, "position": 3.0, "relation": 1.5, "size": 1.0,
+    "colour": 3.0, "shape": 3.0, "count": 3.0, "position": 3.0, "layout": 3.0, "relation": 1.5, "size": 1.0,
     "background": 1.0, "exists": 1.0, "caption": 2.0, "number": 8.0, "word": 8.0,
 }  # fmt: skip
 
@@ -57,10 +57,9 @@ def _colour(rng: random.Random, scene: Scene) -> Iterator[Question]:
     for shape in _placed(scene):
         phrase = rng.choice(("What colour is the shape in the {}?", "Which color is the shape at the {}?"))
         yield Question("colour", phrase.format(POSITIONS[shape.cell]), shape.colour)
-    if scene.print is not None:
-        noun = "number" if scene.print.is_number else "word"
+    for printed in _only_prints(scene):
         phrase = rng.choice(("What colour is the {}?", "What color is the {}?", "In which colour is the {} printed?"))
-        yield Question("colour", phrase.format(noun), scene.print.colour)
+        yield Question("colour", phrase.format(printed.noun), printed.colour)
 
 
 def _shape(rng: random.Random, scene: Scene) -> Iterator[Question]:
@@ -150,25 +149,33 @@ def _caption(rng: random.Random, scene: Scene) -> Iterator[Question]:
 
 
 def _print(rng: random.Random, scene: Scene) -> Iterator[Question]:
-    if scene.print is None:
-        return
-    if scene.print.is_number:
-        phrase = rng.choice(
-            (
-                "What number is printed?",
-                "What number is this?",
-                "Read the number.",
-                "Which number do you see?",
+    for printed in _only_prints(scene):
+        if printed.is_number:
+            phrase = rng.choice(
+                ("What number is printed?", "What number is this?", "Read the number.", "Which number do you see?")
             )
-        )
-        yield Question("number", phrase, scene.print.text)
-    else:
-        phrase = rng.choice(("What word is printed?", "What does it say?", "Read the word.", "Which word do you see?"))
-        yield Question("word", phrase, scene.print.text)
+        else:
+            phrase = rng.choice(
+                ("What word is printed?", "What does it say?", "Read the word.", "Which word do you see?")
+            )
+        yield Question(printed.noun, phrase, printed.text)
+    if len(scene.prints) > 1:
+        for printed in scene.prints:
+            row = ("at the top", "in the middle", "at the bottom")[printed.row]
+            yield Question(printed.noun, f"What {printed.noun} is {row}?", printed.text)
+
+
+def _layout(rng: random.Random, scene: Scene) -> Iterator[Question]:
+    """Everything and its place: each word of the answer says something that is seen."""
+    shapes = sorted(_placed(scene), key=lambda s: s.cell)
+    if shapes:
+        phrase = rng.choice(("Where is everything?", "List the shapes and their places.", "What is where?"))
+        listed = ", ".join(f"{s.colour} {s.kind} {POSITIONS[s.cell]}" for s in shapes)
+        yield Question("layout", phrase, listed)
 
 
 _ASKERS: tuple[Callable[[random.Random, Scene], Iterator[Question]], ...] = (
-    _colour, _shape, _count, _position, _relation, _size, _background, _exists, _caption, _print,
+    _colour, _shape, _count, _position, _layout, _relation, _size, _background, _exists, _caption, _print,
 )  # fmt: skip
 
 
@@ -179,9 +186,7 @@ def caption(scene: Scene) -> str:
         f"a {colour} {kind}" if count == 1 else f"{_NUMBERS[count]} {colour} {plural(kind)}"
         for (colour, kind), count in counts.items()
     ]
-    if scene.print is not None:
-        noun = "number" if scene.print.is_number else "word"
-        parts.append(f"the {scene.print.colour} {noun} {scene.print.text}")
+    parts += [f"the {printed.colour} {printed.noun} {printed.text}" for printed in scene.prints]
     listed = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
     return f"{listed} on a {scene.background} background"
 
@@ -198,6 +203,12 @@ def _only(scene: Scene, key: Callable[[Shape], object]) -> list[Shape]:
     """The shapes whose key no other shape shares."""
     counts = Counter(key(shape) for shape in scene.shapes)
     return [shape for shape in scene.shapes if counts[key(shape)] == 1]
+
+
+def _only_prints(scene: Scene) -> list[Print]:
+    """The one number, and the one word, if there is just one."""
+    counts = Counter(printed.is_number for printed in scene.prints)
+    return [printed for printed in scene.prints if counts[printed.is_number] == 1]
 
 
 def _placed(scene: Scene) -> list[Shape]:

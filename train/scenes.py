@@ -1,6 +1,6 @@
 """Synthetic scenes: what is in a picture, decided before anything is drawn.
 
-A scene is objects in the cells of a 3 x 3 grid, perhaps a printed number or word, and a background. Cells make
+A scene is objects in the cells of a 3 x 3 grid, perhaps printed numbers or words, and a background. Cells make
 every position unambiguous; the truth about a scene is the scene itself.
 """
 
@@ -58,12 +58,17 @@ class Print:
     text: str
     colour: str
     row: int
-    """The row of cells that it fills: 0, 1 or 2; 1 alone where the picture has nothing else."""
+    """The row of cells that it fills: 0, 1 or 2. Where the picture has nothing else it is 1 and means nothing."""
 
     @property
     def is_number(self) -> bool:
         """Whether it is a number."""
         return self.text.isdigit()
+
+    @property
+    def noun(self) -> str:
+        """What it is called: number or word."""
+        return "number" if self.is_number else "word"
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ class Scene:
     texture: str
     """One of the background kinds above."""
     shapes: tuple[Shape, ...]
-    print: Print | None
+    prints: tuple[Print, ...]
+    """From top to bottom, each in a row of its own."""
     seed: int
     """Of everything random in the drawing: jitter, shades, font, noise."""
     held_out: bool
@@ -87,20 +93,30 @@ class Scene:
 
 
 def make_scene(
-    rng: random.Random, width: int, height: int, *, held_out: bool = False, most_shapes: int = 5, prints: float = 0.45
+    rng: random.Random,
+    width: int,
+    height: int,
+    *,
+    held_out: bool = False,
+    most_shapes: int = 5,
+    prints: float = 0.45,
+    lines: int = 1,
 ) -> Scene:
-    """Draws up a scene for a picture of width x height px; `prints` is the share with a number or word."""
+    """Draws up a scene for a picture of width x height px.
+
+    `prints` is the share with numbers or words, `lines` the most of them in one picture, up to 3.
+    """
     background = rng.choice(list(COLOURS))
     others = [colour for colour in COLOURS if colour not in _too_close(background)]
     kind = rng.choices(("shapes", "print", "both"), (1 - prints, prints * 2 / 3, prints / 3))[0]
     small = min(width, height) < 64
     if kind == "both" and (height < 96 or width < 64):
         kind = rng.choice(("shapes", "print"))
-    printed = _make_print(rng, others, width, height, alone=kind == "print") if kind != "shapes" else None
+    printed = _make_prints(rng, others, width, height, lines, alone=kind == "print") if kind != "shapes" else ()
     shapes: tuple[Shape, ...] = ()
     if kind != "print":
-        taken = () if printed is None else range(printed.row * 3, printed.row * 3 + 3)
-        cells = [4] if small else [cell for cell in range(9) if cell not in taken]
+        rows = [row for row in range(3) if all(line.row != row for line in printed)]
+        cells = [4] if small else [row * 3 + column for row in rows for column in range(3)]
         shapes = _make_shapes(rng, others, cells, min(width, height) if small else min(width, height) / 3, most_shapes)
     textures = HELD_OUT_BACKGROUNDS if held_out else TRAINING_BACKGROUNDS
     return Scene(width, height, background, rng.choice(textures), shapes, printed, rng.getrandbits(32), held_out)
@@ -134,12 +150,24 @@ def _make_shapes(rng: random.Random, colours: list[str], cells: list[int], room:
     return tuple(Shape(rng.choice(kinds), rng.choice(shades), cell, rng.choice(sizes)) for cell in places)
 
 
-def _make_print(rng: random.Random, colours: list[str], width: int, height: int, *, alone: bool) -> Print:
-    """A number of one to four digits, or a word that the picture is wide enough for."""
+def _make_prints(
+    rng: random.Random, colours: list[str], width: int, height: int, lines: int, *, alone: bool
+) -> tuple[Print, ...]:
+    """One line that may fill the picture, or several of at most a third of its height each."""
+    # Below 16 px a line is hard to read for people too. Beside shapes one row stays free for them.
+    room = min(lines, 3 if alone else 2) if height >= 48 else 1
+    if room == 1:
+        text, colour = _text(rng, width, digits=4), rng.choice(colours)
+        return (Print(text, colour, 1 if alone else rng.choice((0, 1, 2))),)
+    rows = sorted(rng.sample(range(3), rng.randint(1, room)))
+    return tuple(Print(_text(rng, width, digits=8), rng.choice(colours), row) for row in rows)
+
+
+def _text(rng: random.Random, width: int, digits: int) -> str:
+    """A number of so many digits at most, or a word that the picture is wide enough for."""
     longest = max(1, min(width // 11, 8))
     number = rng.random() < 0.65 or longest < 3
-    text = _number(rng, min(4, longest)) if number else _word(rng)[:longest]
-    return Print(text, rng.choice(colours), 1 if alone else rng.choice((0, 1, 2)))
+    return _number(rng, min(digits, longest)) if number else _word(rng)[:longest]
 
 
 def _number(rng: random.Random, longest: int) -> str:

@@ -63,5 +63,5 @@ def _corpus(seed: int) -> Iterator[str]:
         scene = make_scene(rng, 128, 128)
         for question in all_questions(rng, scene):
             yield question.prompt
-            if scene.print is None:
+            if not scene.prints:
                 yield question.answer

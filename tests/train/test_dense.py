@@ -1,5 +1,6 @@
 """The truth about each visual token agrees with the scene, tile by tile."""
 
+import pytest
 import torch
 
 from magicvl.edge.plan import Grid, plan
@@ -11,7 +12,7 @@ COLOUR_NAMES = list(COLOURS)
 
 
 def test_a_shape_marks_the_tokens_of_its_cell() -> None:
-    scene = Scene(288, 288, "white", "plain", (Shape("square", "blue", 8, 0.95),), None, 3, False)
+    scene = Scene(288, 288, "white", "plain", (Shape("square", "blue", 8, 0.95),), (), 3, False)
     targets = dense_targets(scene, draw(scene), plan(288, 288, Grid()), 32)
     kinds, colours = targets.kinds.reshape(9, 9), targets.colours.reshape(9, 9)
     assert (kinds[:6].sum(), kinds[:, :6].sum()) == (0, 0)
@@ -21,20 +22,47 @@ def test_a_shape_marks_the_tokens_of_its_cell() -> None:
 
 
 def test_characters_lie_in_reading_order() -> None:
-    scene = Scene(256, 64, "white", "plain", (), Print("4821", "black", 1), 3, False)
+    scene = Scene(256, 64, "white", "plain", (), (Print("4821", "black", 1),), 3, False)
     targets = dense_targets(scene, draw(scene), plan(256, 64, Grid()), 32)
-    found = [
-        CHARACTERS[int(character)]
-        for column in range(8)
-        for character in targets.characters.reshape(2, 8, -1)[:, column].sum(0).nonzero()
-    ]
-    assert sorted(found) == sorted("4821")
-    where = [int(targets.characters.reshape(2, 8, -1)[..., CHARACTERS.index(c)].sum(0).argmax()) for c in "4821"]
-    assert where == sorted(where)
+    assert read(targets.characters, columns=8) == "4821"
+
+
+def test_several_lines_are_read_each_in_its_row() -> None:
+    lines = tuple(Print(text, "black", row) for row, text in enumerate(("70", "814", "tea")))
+    scene = Scene(160, 192, "white", "plain", (), lines, 5, False)
+    targets = dense_targets(scene, draw(scene), plan(160, 192, Grid()), 32)
+    characters = targets.characters.reshape(6, 5, -1)
+    assert [read(characters[2 * row : 2 * row + 2], columns=5) for row in range(3)] == ["70", "814", "tea"]
+
+
+def test_a_token_holds_the_objects_whose_middle_lies_in_it() -> None:
+    shapes = (Shape("ring", "red", 8, 0.95), Shape("star", "blue", 0, 0.95), Shape("star", "green", 1, 0.95))
+    scene = Scene(64, 64, "white", "plain", shapes, (), 4, False)
+    objects = dense_targets(scene, draw(scene), plan(64, 64, Grid()), 32).objects
+    truth = {(1 + SHAPES.index(s.kind), COLOUR_NAMES.index(s.colour), s.cell) for s in shapes}
+    there = objects[objects[..., 0] > 0]
+    assert {tuple(one) for one in there.tolist()} == truth
+    # The first slots are the ones in use, in the order of the places.
+    assert objects[0, 0].tolist() == [1 + SHAPES.index("star"), COLOUR_NAMES.index("blue"), 0]
+    assert objects[3, 0].tolist() == [1 + SHAPES.index("ring"), COLOUR_NAMES.index("red"), 8]
+
+
+def test_places_run_over_each_tile() -> None:
+    scene = Scene(448, 96, "white", "plain", (), (), 1, False)
+    places = dense_targets(scene, draw(scene), plan(448, 96, Grid()), 32).places
+    assert places[0].tolist() == pytest.approx([1 / 6, 1 / 24])
+    assert places[35].tolist() == pytest.approx([5 / 6, 23 / 24])
+    assert places[36].tolist() == pytest.approx([1 / 6, 1 / 4])
+
+
+def read(characters: torch.Tensor, columns: int) -> str:
+    """Characters of tokens, column by column."""
+    tokens = characters.reshape(-1, columns, characters.shape[-1]).transpose(0, 1).flatten()
+    return "".join(CHARACTERS[number - 1] for number in tokens.tolist() if number)
 
 
 def test_tokens_come_in_the_order_of_the_tiles() -> None:
-    scene = Scene(448, 416, "white", "plain", (Shape("circle", "red", 2, 0.95),), None, 1, False)
+    scene = Scene(448, 416, "white", "plain", (Shape("circle", "red", 2, 0.95),), (), 1, False)
     planned = plan(448, 416, Grid())
     targets = dense_targets(scene, draw(scene), planned, 32)
     first, second = planned.tile_tokens[:2]
@@ -50,7 +78,7 @@ def test_tokens_come_in_the_order_of_the_tiles() -> None:
 
 def test_the_head_learns_what_it_is_shown() -> None:
     torch.manual_seed(0)
-    scene = Scene(96, 96, "white", "plain", (Shape("star", "red", 4, 0.95),), Print("7", "blue", 2), 2, False)
+    scene = Scene(96, 96, "white", "plain", (Shape("star", "red", 4, 0.95),), (Print("7", "blue", 2),), 2, False)
     targets = dense_targets(scene, draw(scene), plan(96, 96, Grid()), 32)
     tokens, head = torch.randn(18, 32), DenseHead(32)
     both = join([targets, targets])

@@ -9,7 +9,7 @@ from magicvl.train.scenes import POSITIONS, Print, Scene, Shape, make_scene
 SCENE = Scene(
     160, 128, "white", "plain",
     (Shape("star", "red", 0, 0.95), Shape("circle", "blue", 8, 0.5), Shape("circle", "blue", 6, 0.5)),
-    Print("4821", "black", 1), 0, False,
+    (Print("4821", "black", 1),), 0, False,
 )  # fmt: skip
 
 
@@ -34,6 +34,7 @@ def test_answers_of_a_known_scene() -> None:
     assert answers("What colour is the number?") == {"black"}
     assert answers("What colour is the background?") == {"white"}
     assert answers("Is there a red star?") == {"yes"}
+    assert answers("What is where?") == {"red star top left, blue circle bottom left, blue circle bottom right"}
     assert answers("Describe the picture.") == {
         "a red star, two blue circles and the black number 4821 on a white background"
     }
@@ -46,7 +47,7 @@ def test_relations_and_sizes_follow_the_cells() -> None:
         "white",
         "plain",
         (Shape("star", "red", 0, 0.95), Shape("ring", "blue", 5, 0.5)),
-        None,
+        (),
         0,
         False,
     )
@@ -57,6 +58,16 @@ def test_relations_and_sizes_follow_the_cells() -> None:
     assert found["Is the star below the ring?"] == "no"
     assert found["Which is bigger, the star or the ring?"] == "star"
     assert found["Which is smaller, the star or the ring?"] == "ring"
+
+
+def test_one_of_several_prints_is_asked_for_by_its_row() -> None:
+    lines = (Print("12", "red", 0), Print("tea", "blue", 1), Print("705", "black", 2))
+    scene = Scene(160, 160, "white", "plain", (), lines, 0, False)
+    found = {q.prompt: q.answer for seed in range(50) for q in all_questions(random.Random(seed), scene)}
+    assert found["What number is at the top?"] == "12"
+    assert found["What number is at the bottom?"] == "705"
+    assert found["What word is in the middle?"] == found["Read the word."] == "tea"
+    assert "Read the number." not in found
 
 
 def test_no_prompt_has_two_answers() -> None:
@@ -89,6 +100,6 @@ def test_chosen_questions_differ_and_keep_to_the_limit() -> None:
 
 
 def test_caption_counts_in_words() -> None:
-    scene = Scene(96, 96, "pink", "plain", tuple(Shape("cross", "black", i, 0.5) for i in range(4)), None, 0, False)
+    scene = Scene(96, 96, "pink", "plain", tuple(Shape("cross", "black", i, 0.5) for i in range(4)), (), 0, False)
     assert caption(scene) == "four black crosses on a pink background"
     assert not re.search(r"\d", caption(scene))

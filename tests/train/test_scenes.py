@@ -39,7 +39,7 @@ def test_the_same_seed_draws_the_same_picture() -> None:
 
 @pytest.mark.parametrize("cell", range(9))
 def test_a_shape_lies_in_its_cell_and_has_its_colour(cell: int) -> None:
-    scene = Scene(192, 144, "white", "plain", (Shape("circle", "blue", cell, 0.5),), None, 3, False)
+    scene = Scene(192, 144, "white", "plain", (Shape("circle", "blue", cell, 0.5),), (), 3, False)
     pixels = np.asarray(draw_scene(scene)).astype(int)
     blue = np.abs(pixels - COLOURS["blue"]).max(-1) < 40
     rows, columns = np.nonzero(blue)
@@ -50,13 +50,13 @@ def test_a_shape_lies_in_its_cell_and_has_its_colour(cell: int) -> None:
 
 def test_shapes_never_share_a_cell_nor_the_colour_of_the_background() -> None:
     for seed in range(300):
-        scene = make_scene(random.Random(seed), 160, 128)
+        scene = make_scene(random.Random(seed), 160, 128, lines=3)
         cells = [shape.cell for shape in scene.shapes]
         assert len(set(cells)) == len(cells) <= 5
         assert all(shape.colour != scene.background for shape in scene.shapes)
-        if scene.print is not None:
-            assert scene.print.colour != scene.background
-            assert not scene.shapes or all(cell // 3 != scene.print.row for cell in cells)
+        for printed in scene.prints:
+            assert printed.colour != scene.background
+            assert not scene.shapes or all(cell // 3 != printed.row for cell in cells)
 
 
 def test_fonts_and_backgrounds_are_split() -> None:
