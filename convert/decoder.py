@@ -4,8 +4,41 @@ The GGUF names are those of gguf.get_tensor_name_map, written out so that the ta
 a test compares them.
 """
 
-from magicvl.convert.shapes import Decoder
+from dataclasses import dataclass
+
+from magicvl.convert.reader import Reader
+from magicvl.edge.bundle import LanguageInfo
 from magicvl.mmproj.contract import Dropped, Layout, Tensor, TensorRule, expand
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Shape of a Llama-architecture decoder."""
+
+    architecture: str
+    """llama.cpp's name of it."""
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    feed_forward: int
+    vocabulary: int
+    """Rows of the embedding table, at least the tokens of the tokenizer."""
+    context: int
+    """Positions that it was made for, in tokens."""
+    rope_theta: float
+    norm_eps: float
+    tied: bool
+    """Whether the output head is the embedding table."""
+    attention_bias: bool
+    mlp_bias: bool
+
+    @property
+    def info(self) -> LanguageInfo:
+        """The part that the lock holds."""
+        return LanguageInfo(self.architecture, self.width, self.layers, self.vocabulary, self.context)
+
 
 _MODEL = "model.language_model."
 _LAYER = _MODEL + "layers.{layer}."
@@ -58,6 +91,40 @@ LLAMA_DROPPED = (
     Dropped("lm_head.weight", "tied: the output head is the embedding table", when="tied"),
     Dropped(_MODEL + "rotary_emb.inv_freq", "follows from the rope base"),
 )
+
+
+def read_decoder(config: Reader) -> Decoder:
+    """Reads `text_config`; problems go to the reader."""
+    text = config.part("text_config")
+    text.demand("model_type", "llama", None)
+    text.demand("hidden_act", "silu", "silu")
+    width, heads = text.whole("hidden_size"), text.whole("num_attention_heads")
+    return Decoder(
+        architecture="llama",
+        width=width,
+        layers=text.whole("num_hidden_layers"),
+        heads=heads,
+        kv_heads=text.whole("num_key_value_heads", heads),
+        head_dim=text.whole("head_dim", max(1, width // heads)),
+        feed_forward=text.whole("intermediate_size"),
+        vocabulary=text.whole("vocab_size"),
+        context=text.whole("max_position_embeddings"),
+        rope_theta=_rope_theta(text),
+        norm_eps=text.real("rms_norm_eps", 1e-6),
+        tied=bool(config.data.get("tie_word_embeddings", True)),
+        attention_bias=bool(text.data.get("attention_bias", False)),
+        mlp_bias=bool(text.data.get("mlp_bias", False)),
+    )
+
+
+def _rope_theta(text: Reader) -> float:
+    """transformers 5 writes `rope_parameters`, older versions `rope_theta` and `rope_scaling`."""
+    rope = text.data.get("rope_parameters") or text.data.get("rope_scaling") or {}
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind != "default":
+        text.problems.append(f"{text.name}: rope type {kind!r}, 'default' can be converted")
+    theta = {"rope_theta": text.data.get("rope_theta", 10000.0)} | rope
+    return Reader(text.name, theta, text.problems).real("rope_theta")
 
 
 def decoder_sizes(decoder: Decoder) -> dict[str, int]:

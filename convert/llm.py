@@ -6,10 +6,9 @@ import gguf
 from gguf import GGMLQuantizationType as Type
 
 from magicvl.convert.checkpoint import DTYPES, Checkpoint
-from magicvl.convert.decoder import decoder_sizes, decoder_tensors
+from magicvl.convert.decoder import Decoder, decoder_sizes, decoder_tensors
 from magicvl.convert.gguf_file import Field, OutTensor, write_gguf
 from magicvl.convert.progress import Steps
-from magicvl.convert.shapes import Decoder
 from magicvl.convert.tensors import Loader
 from magicvl.convert.vocabulary import STOP_KEYS, Vocabulary
 

@@ -22,7 +22,7 @@ from magicvl.train.config import Stage, TrainConfig
 from magicvl.train.dense import DenseTargets, dense_targets, join
 from magicvl.train.drawing import draw
 from magicvl.train.questions import Question, choose_questions
-from magicvl.train.scenes import Scene, make_scene
+from magicvl.train.scenes import STANDARD, Content, Scene, make_scene
 
 IGNORED = -100
 MOST_QUESTIONS = 10
@@ -79,16 +79,7 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         count = max(1, min(self.config.pictures, self.config.visual_tokens // (across * down)))
         questions = MOST_QUESTIONS if stage.question_tokens else 0
         samples = [
-            draw_sample(
-                f"{self.config.seed} {index} {i}",
-                across,
-                down,
-                questions,
-                most_shapes=stage.most_shapes,
-                prints=stage.prints,
-                lines=stage.lines,
-            )
-            for i in range(count)
+            draw_sample(f"{self.config.seed} {index} {i}", across, down, questions, stage.content) for i in range(count)
         ]
         return collate(samples, self.processor, stage.question_tokens)
 
@@ -106,20 +97,16 @@ def draw_sample(
     across: int,
     down: int,
     questions: int,
+    content: Content = STANDARD,
     *,
     held_out: bool = False,
-    most_shapes: int = 5,
-    prints: float = 0.45,
-    lines: int = 1,
     unit: int = 32,
 ) -> Sample:
     """A picture whose plan has that grid, its sides anywhere within the rounding, and its questions."""
     rng = random.Random(seed)
     width, height = (unit * side + rng.randint(-unit // 2, unit // 2 - 1) for side in (across, down))
     width, height = max(width, unit), max(height, unit)
-    scene = make_scene(
-        rng, width, height, held_out=held_out, most_shapes=most_shapes, prints=prints, lines=lines
-    )
+    scene = make_scene(rng, width, height, content, held_out=held_out)
     return Sample(scene, tuple(choose_questions(rng, scene, questions)) if questions else ())
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from magicvl.errors import UsageError
+from magicvl.train.scenes import STANDARD, Content
 
 
 @dataclass(frozen=True)
@@ -17,15 +18,18 @@ class Stage:
     """Longest side in visual tokens of 32 px."""
     max_tokens: int
     """Most visual tokens of one picture."""
-    most_shapes: int = 5
-    """Most shapes of one picture, up to 9; questions are about up to 5, a crowd is for the dense targets."""
-    prints: float = 0.45
-    """Share of pictures with printed numbers or words."""
-    lines: int = 1
-    """Most lines of print in one picture, up to 3."""
+    most_shapes: int = STANDARD.most_shapes
+    prints: float = STANDARD.prints
+    lines: int = STANDARD.lines
+    """These three as in Content."""
     question_tokens: int = 56
     """Most tokens that the questions and answers of one picture take, one question being always asked; 0 asks none:
     encoder and projector learn from the dense targets alone, and the decoder rests."""
+
+    @property
+    def content(self) -> Content:
+        """What the pictures show."""
+        return Content(self.most_shapes, self.prints, self.lines)
 
 
 @dataclass(frozen=True)

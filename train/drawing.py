@@ -182,7 +182,8 @@ def _draw_print(
 ) -> tuple[Glyph, ...]:
     """Prints on one line; alone it may stand anywhere, else it keeps to its row of cells."""
     width, height = size
-    top, room = (printed.row * height / 3, height / 3) if scene.shapes or len(scene.prints) > 1 else (0.0, float(height))
+    shared = scene.shapes or len(scene.prints) > 1
+    top, room = (printed.row * height / 3, height / 3) if shared else (0.0, float(height))
     file = rng.choice(font_files(scene.held_out))
     tallest = min(room * 0.8, 130 * _OVER)
     points = max(13 * _OVER, round(tallest * rng.uniform(0.45, 1.0)))

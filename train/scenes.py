@@ -40,6 +40,21 @@ _CODAS = ("", "", "n", "r", "t", "l", "s", "m", "nd", "ck")
 
 
 @dataclass(frozen=True)
+class Content:
+    """What pictures show, as far as it is up to the one who draws them."""
+
+    most_shapes: int = 5
+    """Most shapes of one picture, up to 9; questions are about up to 5, a crowd is for the dense targets."""
+    prints: float = 0.45
+    """Share of pictures with printed numbers or words."""
+    lines: int = 1
+    """Most lines of print in one picture, up to 3."""
+
+
+STANDARD = Content()
+
+
+@dataclass(frozen=True)
 class Shape:
     """One drawn object."""
 
@@ -93,31 +108,23 @@ class Scene:
 
 
 def make_scene(
-    rng: random.Random,
-    width: int,
-    height: int,
-    *,
-    held_out: bool = False,
-    most_shapes: int = 5,
-    prints: float = 0.45,
-    lines: int = 1,
+    rng: random.Random, width: int, height: int, content: Content = STANDARD, *, held_out: bool = False
 ) -> Scene:
-    """Draws up a scene for a picture of width x height px.
-
-    `prints` is the share with numbers or words, `lines` the most of them in one picture, up to 3.
-    """
+    """Draws up a scene for a picture of width x height px."""
     background = rng.choice(list(COLOURS))
     others = [colour for colour in COLOURS if colour not in _too_close(background)]
-    kind = rng.choices(("shapes", "print", "both"), (1 - prints, prints * 2 / 3, prints / 3))[0]
+    kind = rng.choices(("shapes", "print", "both"), (1 - content.prints, content.prints * 2 / 3, content.prints / 3))[0]
     small = min(width, height) < 64
     if kind == "both" and (height < 96 or width < 64):
         kind = rng.choice(("shapes", "print"))
-    printed = _make_prints(rng, others, width, height, lines, alone=kind == "print") if kind != "shapes" else ()
+    printed = _make_prints(rng, others, width, height, content.lines, alone=kind == "print") if kind != "shapes" else ()
     shapes: tuple[Shape, ...] = ()
     if kind != "print":
         rows = [row for row in range(3) if all(line.row != row for line in printed)]
         cells = [4] if small else [row * 3 + column for row in rows for column in range(3)]
-        shapes = _make_shapes(rng, others, cells, min(width, height) if small else min(width, height) / 3, most_shapes)
+        shapes = _make_shapes(
+            rng, others, cells, min(width, height) if small else min(width, height) / 3, content.most_shapes
+        )
     textures = HELD_OUT_BACKGROUNDS if held_out else TRAINING_BACKGROUNDS
     return Scene(width, height, background, rng.choice(textures), shapes, printed, rng.getrandbits(32), held_out)
 

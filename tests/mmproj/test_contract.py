@@ -7,9 +7,8 @@ import gguf
 import numpy as np
 import pytest
 
-from magicvl.convert.decoder import LLAMA_TENSORS, decoder_tensors
+from magicvl.convert.decoder import LLAMA_TENSORS, Decoder, decoder_tensors
 from magicvl.convert.layout import to_checkpoint, to_gguf
-from magicvl.convert.shapes import Decoder
 from magicvl.edge.bundle import VisionInfo
 from magicvl.mmproj.contract import MMPROJ_TENSORS, Layout, mmproj_tensors
 

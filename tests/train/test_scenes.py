@@ -15,6 +15,7 @@ from magicvl.train.scenes import (
     COLOURS,
     HELD_OUT_BACKGROUNDS,
     TRAINING_BACKGROUNDS,
+    Content,
     Scene,
     Shape,
     make_scene,
@@ -50,7 +51,7 @@ def test_a_shape_lies_in_its_cell_and_has_its_colour(cell: int) -> None:
 
 def test_shapes_never_share_a_cell_nor_the_colour_of_the_background() -> None:
     for seed in range(300):
-        scene = make_scene(random.Random(seed), 160, 128, lines=3)
+        scene = make_scene(random.Random(seed), 160, 128, Content(lines=3))
         cells = [shape.cell for shape in scene.shapes]
         assert len(set(cells)) == len(cells) <= 5
         assert all(shape.colour != scene.background for shape in scene.shapes)
