@@ -7,21 +7,19 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from magicvl.convert.checkpoint import Checkpoint, open_checkpoint
-from magicvl.convert.decoder import decoder_dropped, decoder_tensors
 from magicvl.convert.inspection import parameter_count
 from magicvl.convert.llm import write_llm
 from magicvl.convert.place import beside, check_target
 from magicvl.convert.progress import Quiet, Steps
 from magicvl.convert.quantise import LLM_TYPES, quantise_llm
-from magicvl.convert.shapes import Shapes, read_shapes
+from magicvl.convert.source import Source
+from magicvl.convert.sources import open_source
 from magicvl.convert.tensors import check_tensors
-from magicvl.convert.vision import MMPROJ_TYPES, vision_tensors, write_vision
-from magicvl.convert.vocabulary import IMAGE_TOKEN, check_image_token, read_vocabulary
+from magicvl.convert.vision import MMPROJ_TYPES, write_vision
+from magicvl.convert.vocabulary import check_image_token, read_vocabulary
 from magicvl.edge.bundle import LOCK_NAME, FileEntry, Lock, lock_to_json, sha256
 from magicvl.edge.gguf_check import read_gguf
 from magicvl.errors import UsageError
-from magicvl.mmproj.contract import MMPROJ_DROPPED
 
 LLM_FILE, MMPROJ_FILE = "llm.gguf", "mmproj.gguf"
 
@@ -56,7 +54,7 @@ class Report:
 
 
 def convert(
-    source: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
     llm_type: str = "F16",
@@ -73,15 +71,13 @@ def convert(
     _check_type("--mmproj-type", mmproj_type, MMPROJ_TYPES)
     steps = steps or Quiet()
     bundle = Path(target)
-    check_target(bundle, source=Path(source), force=force, mark=LOCK_NAME)
-    checkpoint = open_checkpoint(Path(source))
-    shapes = read_shapes(checkpoint)
-    due = vision_tensors(shapes) + decoder_tensors(shapes.decoder)
-    left_out = check_tensors(checkpoint, due, [*MMPROJ_DROPPED, *decoder_dropped(shapes.decoder)])
+    check_target(bundle, source=Path(checkpoint), force=force, mark=LOCK_NAME)
+    source = open_source(Path(checkpoint))
+    left_out = check_tensors(source)
     with beside(bundle) as partial:
         fallbacks = {
-            "llm": _write_llm(checkpoint, shapes, partial, llm_type, steps),
-            "mmproj": write_vision(checkpoint, shapes, partial / MMPROJ_FILE, mmproj_type, steps),
+            "llm": _write_llm(source, partial, llm_type, steps),
+            "mmproj": write_vision(source, partial / MMPROJ_FILE, mmproj_type, steps),
         }
         report = Report(
             bundle=os.fspath(target),
@@ -92,18 +88,18 @@ def convert(
             fallbacks=fallbacks,
             left_out=left_out,
         )
-        _write_lock(checkpoint, shapes, partial, report)
+        _write_lock(source, partial, report)
     return report
 
 
-def _write_llm(checkpoint: Checkpoint, shapes: Shapes, partial: Path, wanted: str, steps: Steps) -> list[str]:
-    vocabulary = read_vocabulary(checkpoint.directory, shapes.decoder.vocabulary)
-    check_image_token(checkpoint, vocabulary)
+def _write_llm(source: Source, partial: Path, wanted: str, steps: Steps) -> list[str]:
+    vocabulary = read_vocabulary(source.directory, source.decoder.vocabulary)
+    check_image_token(vocabulary, source.image_token, source.image_token_id, source.directory)
     if wanted == "F16":
-        write_llm(checkpoint, shapes.decoder, vocabulary, partial / LLM_FILE, steps, wide=False)
+        write_llm(source, vocabulary, partial / LLM_FILE, steps, wide=False)
         return []
     wide = partial / "llm-wide.gguf"
-    write_llm(checkpoint, shapes.decoder, vocabulary, wide, steps, wide=True)
+    write_llm(source, vocabulary, wide, steps, wide=True)
     fallbacks = quantise_llm(wide, partial / LLM_FILE, wanted, steps)
     wide.unlink()
     return fallbacks
@@ -114,21 +110,21 @@ def _parameters(partial: Path) -> dict[str, int]:
     return {role: parameter_count(read_gguf(path)) for role, path in files.items()}
 
 
-def _write_lock(checkpoint: Checkpoint, shapes: Shapes, partial: Path, report: Report) -> None:
+def _write_lock(source: Source, partial: Path, report: Report) -> None:
     files = {
         role: FileEntry(name, (partial / name).stat().st_size, sha256(partial / name))
         for role, name in (("llm", LLM_FILE), ("mmproj", MMPROJ_FILE))
     }
     lock = Lock(
-        name=checkpoint.name,
+        name=source.name,
         files=files,
-        vision=shapes.vision,
-        language=shapes.decoder.info,
-        picture=shapes.picture,
-        pieces=shapes.pieces,
+        vision=source.vision,
+        language=source.decoder.info,
+        picture=source.picture,
+        pieces=source.pieces,
         provenance={
             "converter": f"magicvl {_version()}",
-            "image_token": checkpoint.processor.get("image_token", IMAGE_TOKEN),
+            "image_token": source.image_token,
             **{key: value for key, value in asdict(report).items() if key not in ("bundle", "bytes")},
         },
     )

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from magicvl.errors import CheckpointError
 
-MODEL_TYPE = "magicvl"
 MAX_HEADER = 100_000_000
 """Most bytes of a safetensors header, the limit of the safetensors library itself."""
 DTYPES = {"F32": 4, "F16": 2, "BF16": 2}
@@ -51,11 +50,10 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A MagicVL checkpoint: configurations as they stand in its JSON files, and its tensors by name."""
+    """config.json as it stands, and the tensors by name."""
 
     directory: Path
     config: dict[str, Any]
-    processor: dict[str, Any]
     tensors: dict[str, StoredTensor]
 
     @property
@@ -65,17 +63,10 @@ class Checkpoint:
 
 
 def open_checkpoint(directory: Path) -> Checkpoint:
-    """Opens a MagicVL checkpoint. Raises CheckpointError for another model type or a damaged file."""
+    """Opens a checkpoint directory. Raises CheckpointError where a file is missing or damaged."""
     if not directory.is_dir():
         raise CheckpointError(f"{directory}: no such directory")
-    config = read_json(directory / "config.json")
-    found = config.get("model_type")
-    if found != MODEL_TYPE:
-        raise CheckpointError(
-            f"{directory}: model_type {found!r}; checkpoints of model_type {MODEL_TYPE!r} can be converted"
-        )
-    processor = read_json(directory / "processor_config.json")
-    return Checkpoint(directory, config, processor, _index_tensors(directory))
+    return Checkpoint(directory, read_json(directory / "config.json"), _index_tensors(directory))
 
 
 def read_json(path: Path) -> dict[str, Any]:

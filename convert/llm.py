@@ -5,35 +5,35 @@ from pathlib import Path
 import gguf
 from gguf import GGMLQuantizationType as Type
 
-from magicvl.convert.checkpoint import DTYPES, Checkpoint
+from magicvl.convert.checkpoint import DTYPES
 from magicvl.convert.decoder import Decoder, decoder_sizes, decoder_tensors
 from magicvl.convert.gguf_file import Field, OutTensor, write_gguf
 from magicvl.convert.progress import Steps
+from magicvl.convert.source import Source
 from magicvl.convert.tensors import Loader
 from magicvl.convert.vocabulary import STOP_KEYS, Vocabulary
 
 
-def write_llm(
-    checkpoint: Checkpoint, decoder: Decoder, vocabulary: Vocabulary, path: Path, steps: Steps, *, wide: bool
-) -> None:
+def write_llm(source: Source, vocabulary: Vocabulary, path: Path, steps: Steps, *, wide: bool) -> None:
     """Writes the half: matrices in F16, or where `wide` is set in the checkpoint's own type, the rest in F32.
 
     A wide file is what the block types are made from: nothing is rounded twice.
     """
+    decoder = source.decoder
     sizes = decoder_sizes(decoder)
-    own = {name: Type[stored.dtype] for name, stored in checkpoint.tensors.items() if stored.dtype in DTYPES}
+    own = {name: Type[stored.dtype] for name, stored in source.stored.items() if stored.dtype in DTYPES}
     tensors = [
         OutTensor(
             name=tensor.target,
             shape=tensor.shape,
             type=Type.F32 if len(tensor.shape) == 1 else own[tensor.source] if wide else Type.F16,
             source=tensor.source,
-            load=Loader(checkpoint, tensor, sizes),
+            load=Loader(source.stored[tensor.source], tensor, sizes),
         )
         for tensor in decoder_tensors(decoder)
     ]
     steps.begin(path.name, len(tensors), sum(tensor.size for tensor in tensors))
-    fields = _general(checkpoint.name) + _model(decoder) + _tokenizer(vocabulary)
+    fields = _general(source.name) + _model(decoder) + _tokenizer(vocabulary)
     write_gguf(path, decoder.architecture, fields, tensors, steps)
 
 

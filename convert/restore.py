@@ -14,11 +14,11 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 
-from magicvl.convert.checkpoint import MODEL_TYPE
 from magicvl.convert.decoder import Decoder, decoder_sizes, decoder_tensors
 from magicvl.convert.layout import Array, to_checkpoint
 from magicvl.convert.place import beside, check_target
 from magicvl.convert.progress import Quiet, Steps
+from magicvl.convert.sources.magicvl import MODEL_TYPE
 from magicvl.convert.tokenizer_json import vocabulary_from_gguf, write_json, write_tokenizer
 from magicvl.convert.vocabulary import IMAGE_TOKEN, Vocabulary
 from magicvl.edge.bundle import Lock, read_bundle

@@ -1,35 +1,35 @@
 """A checkpoint's tensors against the tables: all of them fit, or nothing is written."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from magicvl.convert.checkpoint import DTYPES, Checkpoint, StoredTensor
+from magicvl.convert.checkpoint import DTYPES, StoredTensor
 from magicvl.convert.layout import Array, to_gguf
+from magicvl.convert.source import Source
 from magicvl.errors import CheckpointError
-from magicvl.mmproj.contract import Dropped, Tensor
+from magicvl.mmproj.contract import Tensor
 
 
 @dataclass(frozen=True)
 class Loader:
     """Reads one tensor of a checkpoint in GGUF's layout when it is called."""
 
-    checkpoint: Checkpoint
+    stored: StoredTensor
     tensor: Tensor
     sizes: Mapping[str, int]
     """What the layouts need: patch, heads, kv_heads."""
 
     def __call__(self) -> Array:
         """The numbers, in the checkpoint's type (BF16 as float32)."""
-        stored = self.checkpoint.tensors[self.tensor.source].read()
-        return to_gguf(stored, self.tensor.layout, self.sizes)
+        return to_gguf(self.stored.read(), self.tensor.layout, self.sizes)
 
 
-def check_tensors(checkpoint: Checkpoint, due: Sequence[Tensor], dropped: Iterable[Dropped]) -> list[str]:
+def check_tensors(source: Source) -> list[str]:
     """Raises CheckpointError that lists all missing, extra, misshapen and unreadable tensors at once.
 
     Gives the names that are left out on purpose.
     """
-    there = checkpoint.tensors
+    there, due, dropped = source.stored, source.tensors, source.dropped
     prefixes = tuple(rule.prefix for rule in dropped)
     names = {tensor.source for tensor in due}
     left_out = sorted(name for name in there if name not in names and name.startswith(prefixes))
@@ -41,7 +41,7 @@ def check_tensors(checkpoint: Checkpoint, due: Sequence[Tensor], dropped: Iterab
     }
     if any(found.values()):
         parts = [f"{len(listed)} {what}: {', '.join(listed)}" for what, listed in found.items() if listed]
-        raise CheckpointError(f"{checkpoint.directory}: the tensors do not fit the configuration; {'; '.join(parts)}")
+        raise CheckpointError(f"{source.directory}: the tensors do not fit the configuration; {'; '.join(parts)}")
     return left_out
 
 

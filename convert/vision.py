@@ -5,10 +5,9 @@ from pathlib import Path
 import gguf
 from gguf import GGMLQuantizationType as Type
 
-from magicvl.convert.checkpoint import Checkpoint
 from magicvl.convert.gguf_file import Field, OutTensor, block_size, write_gguf
 from magicvl.convert.progress import Steps
-from magicvl.convert.shapes import Shapes
+from magicvl.convert.source import Source
 from magicvl.convert.tensors import Loader
 from magicvl.mmproj.contract import (
     ARCHITECTURE,
@@ -17,7 +16,6 @@ from magicvl.mmproj.contract import (
     MMPROJ_KEYS,
     Layout,
     Tensor,
-    mmproj_tensors,
     mmproj_values,
 )
 
@@ -29,28 +27,23 @@ MMPROJ_TYPES = {
 """The types that `--mmproj-type` takes, and what the file says of itself."""
 
 
-def vision_tensors(shapes: Shapes) -> list[Tensor]:
-    """Every tensor of the half."""
-    return mmproj_tensors(shapes.vision, shapes.decoder.width, projector_norm=shapes.projector_norm)
-
-
-def write_vision(checkpoint: Checkpoint, shapes: Shapes, path: Path, wanted: str, steps: Steps) -> list[str]:
+def write_vision(source: Source, path: Path, wanted: str, steps: Steps) -> list[str]:
     """Writes the half; gives the tensors whose rows the wanted type cannot hold, and which are F16."""
     tensors = [
         OutTensor(
             name=tensor.target,
-            shape=_shape(tensor, shapes.vision.patch),
+            shape=_shape(tensor, source.vision.patch),
             type=tensor_type(tensor, Type[wanted]),
             source=tensor.source,
-            load=Loader(checkpoint, tensor, {"patch": shapes.vision.patch}),
+            load=Loader(source.stored[tensor.source], tensor, {"patch": source.vision.patch}),
         )
-        for tensor in vision_tensors(shapes)
+        for tensor in source.vision_tensors
     ]
     steps.begin(path.name, len(tensors), sum(tensor.size for tensor in tensors))
-    write_gguf(path, ARCHITECTURE, _fields(checkpoint.name, shapes, wanted), tensors, steps)
+    write_gguf(path, ARCHITECTURE, _fields(source, wanted), tensors, steps)
     return [
         tensor.target
-        for tensor in vision_tensors(shapes)
+        for tensor in source.vision_tensors
         if _is_matrix(tensor) and tensor.shape[-1] % block_size(Type[wanted])
     ]
 
@@ -72,12 +65,12 @@ def _shape(tensor: Tensor, patch: int) -> tuple[int, ...]:
     return (tensor.shape[0], 3, patch, patch) if tensor.layout is Layout.PATCHES else tensor.shape
 
 
-def _fields(name: str, shapes: Shapes, wanted: str) -> list[Field]:
+def _fields(source: Source, wanted: str) -> list[Field]:
     values = mmproj_values(
-        shapes.vision, shapes.picture, text_width=shapes.decoder.width, norm_eps=shapes.vision_norm_eps
+        source.vision, source.picture, text_width=source.decoder.width, norm_eps=source.vision_norm_eps
     ) | {
         "file_kind": "mmproj",
-        "name": name,
+        "name": source.name,
         "file_type": int(MMPROJ_TYPES[wanted]),
         "quantization_version": gguf.GGML_QUANT_VERSION,
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from magicvl.convert.checkpoint import Checkpoint, read_json, read_json_if_there
+from magicvl.convert.checkpoint import read_json, read_json_if_there
 from magicvl.errors import CheckpointError
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
@@ -78,15 +78,13 @@ def read_vocabulary(directory: Path, rows: int) -> Vocabulary:
     )
 
 
-def check_image_token(checkpoint: Checkpoint, vocabulary: Vocabulary) -> None:
+def check_image_token(vocabulary: Vocabulary, token: str, wanted: int | None, directory: Path) -> None:
     """Model and processor must mean the same placeholder. Raises CheckpointError."""
-    token = checkpoint.processor.get("image_token", IMAGE_TOKEN)
     found = vocabulary.tokens.index(token) if token in vocabulary.tokens else None
-    wanted = checkpoint.config.get("image_token_id")
     if found is None or found != wanted:
         where = "not in the vocabulary" if found is None else f"token {found}"
         raise CheckpointError(
-            f"{checkpoint.directory}: image_token {token!r} of processor_config.json is {where}, "
+            f"{directory}: image_token {token!r} of processor_config.json is {where}, "
             f"image_token_id of config.json is {wanted!r}"
         )
 

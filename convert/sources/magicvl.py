@@ -1,47 +1,52 @@
-"""What a checkpoint's configuration says about its shape, checked against what the runtime can compute."""
+"""Checkpoints of MagicVLForConditionalGeneration: config.json, processor_config.json, safetensors, tokenizer."""
 
 import math
-from dataclasses import dataclass
+from typing import Any
 
-from magicvl.convert.checkpoint import Checkpoint
-from magicvl.convert.decoder import Decoder, read_decoder
+from magicvl.convert.checkpoint import Checkpoint, read_json
+from magicvl.convert.decoder import read_decoder
 from magicvl.convert.reader import Reader
+from magicvl.convert.source import Source
+from magicvl.convert.vocabulary import IMAGE_TOKEN
 from magicvl.edge.bundle import PictureInfo, VisionInfo
 from magicvl.edge.prompt import Pieces
 from magicvl.errors import CheckpointError
-from magicvl.mmproj.contract import ACTIVATION
+from magicvl.mmproj.contract import ACTIVATION, MMPROJ_DROPPED, mmproj_tensors
+
+MODEL_TYPE = "magicvl"
 
 
-@dataclass(frozen=True)
-class Shapes:
-    """Everything that the configuration files of a checkpoint say."""
-
-    vision: VisionInfo
-    vision_norm_eps: float
-    projector_norm: bool
-    decoder: Decoder
-    picture: PictureInfo
-    pieces: Pieces
+def recognises(config: dict[str, Any]) -> bool:
+    """Whether a config.json is of this layout."""
+    return config.get("model_type") == MODEL_TYPE
 
 
-def read_shapes(checkpoint: Checkpoint) -> Shapes:
+def understand(checkpoint: Checkpoint) -> Source:
     """Reads config.json and processor_config.json. Raises CheckpointError with every problem in one line."""
     problems: list[str] = []
     config = Reader("config.json", checkpoint.config, problems)
-    processor = Reader("processor_config.json", checkpoint.processor, problems)
-    vision = _vision(config)
-    shapes = Shapes(
+    processor = Reader("processor_config.json", read_json(checkpoint.directory / "processor_config.json"), problems)
+    vision, decoder = _vision(config), read_decoder(config)
+    projector_norm = bool(config.data.get("projector_use_layernorm", True))
+    source = Source(
+        layout="magicvl",
+        directory=checkpoint.directory,
+        name=checkpoint.name,
+        stored=checkpoint.tensors,
+        decoder=decoder,
         vision=vision,
         vision_norm_eps=config.part("vision_config").real("layer_norm_eps", 1e-6),
-        projector_norm=bool(checkpoint.config.get("projector_use_layernorm", True)),
-        decoder=read_decoder(config),
+        vision_tensors=tuple(mmproj_tensors(vision, decoder.width, projector_norm=projector_norm)),
+        vision_dropped=MMPROJ_DROPPED,
         picture=_picture(processor),
         pieces=_pieces(processor),
+        image_token=str(processor.data.get("image_token", IMAGE_TOKEN)),
+        image_token_id=config.data.get("image_token_id"),
     )
-    _agree(checkpoint, problems)
+    _agree(config, processor)
     if problems:
         raise CheckpointError(f"{checkpoint.directory}: {'; '.join(problems)}")
-    return shapes
+    return source
 
 
 def _vision(config: Reader) -> VisionInfo:
@@ -97,19 +102,19 @@ def _pieces(processor: Reader) -> Pieces:
     return Pieces(**data)
 
 
-def _agree(checkpoint: Checkpoint, problems: list[str]) -> None:
+def _agree(config: Reader, processor: Reader) -> None:
     """The model and its processor must cut pictures alike."""
-    config, processor = checkpoint.config, checkpoint.processor
+    problems, model, pictures = config.problems, config.data, processor.data
     pairs = {
-        "patch_size": (config.get("vision_config") or {}).get("patch_size"),
-        "downsample_factor": config.get("downsample_factor", 2),
-        "tile_size": config.get("tile_size", 384),
-        "max_tiles": config.get("max_tiles", 24),
+        "patch_size": (model.get("vision_config") or {}).get("patch_size"),
+        "downsample_factor": model.get("downsample_factor", 2),
+        "tile_size": model.get("tile_size", 384),
+        "max_tiles": model.get("max_tiles", 24),
     }
     for key, ours in pairs.items():
-        if processor.get(key) != ours:
-            problems.append(f"{key} is {ours!r} in config.json and {processor.get(key)!r} in processor_config.json")
+        if pictures.get(key) != ours:
+            problems.append(f"{key} is {ours!r} in config.json and {pictures.get(key)!r} in processor_config.json")
     standard = dict(vars(Pieces()))
-    ours, theirs = config.get("picture_pieces") or standard, processor.get("picture_pieces") or standard
+    ours, theirs = model.get("picture_pieces") or standard, pictures.get("picture_pieces") or standard
     if ours != theirs:
         problems.append(f"picture_pieces are {ours!r} in config.json and {theirs!r} in processor_config.json")
