@@ -55,7 +55,7 @@ def measure(engine: Engine, pictures: int, progress: Callable[[int, int], None])
     right: Counter[str] = Counter()
     asked: Counter[str] = Counter()
     misses: list[Miss] = []
-    for number, sample in enumerate(held_out_samples(pictures, SIZES)):
+    for number, sample in enumerate(held_out_samples("test", pictures, SIZES)):
         progress(number, pictures)
         picture = draw_scene(sample.scene)
         for question in sample.questions:

@@ -21,7 +21,8 @@ class Stage:
     most_shapes: int = STANDARD.most_shapes
     prints: float = STANDARD.prints
     lines: int = STANDARD.lines
-    """These three as in Content."""
+    numbers: float = STANDARD.numbers
+    """These four as in Content."""
     question_tokens: int = 56
     """Most tokens that the questions and answers of one picture take, one question being always asked; 0 asks none:
     encoder and projector learn from the dense targets alone, and the decoder rests."""
@@ -29,7 +30,7 @@ class Stage:
     @property
     def content(self) -> Content:
         """What the pictures show."""
-        return Content(self.most_shapes, self.prints, self.lines)
+        return Content(self.most_shapes, self.prints, self.lines, self.numbers)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,16 @@ from magicvl.train.batches import IGNORED, Batch, Sample, collate, draw_grid, dr
 from magicvl.train.config import Stage
 
 
-def held_out_samples(pictures: int, stage: Stage, questions: int = 8) -> list[Sample]:
-    """Pictures of many grids up to the stage's limits, from seeds that no run uses."""
+def held_out_samples(split: str, pictures: int, stage: Stage, questions: int = 8) -> list[Sample]:
+    """Pictures of many grids up to the stage's limits, from seeds that no run uses.
+
+    `split` is part of the seed: what a run is steered by (validation) and what a model is judged by in the end
+    (test) are different pictures.
+    """
     samples = []
     for index in range(pictures):
-        across, down = draw_grid(random.Random(f"held out grid {index}"), stage)
-        samples.append(draw_sample(f"held out {index}", across, down, questions, held_out=True))
+        across, down = draw_grid(random.Random(f"{split} grid {index}"), stage)
+        samples.append(draw_sample(f"{split} {index}", across, down, questions, held_out=True))
     return samples
 
 

@@ -49,6 +49,8 @@ class Content:
     """Share of pictures with printed numbers or words."""
     lines: int = 1
     """Most lines of print in one picture, up to 3."""
+    numbers: float = 0.65
+    """Share of numbers among what is printed; the rest are words."""
 
 
 STANDARD = Content()
@@ -117,7 +119,7 @@ def make_scene(
     small = min(width, height) < 64
     if kind == "both" and (height < 96 or width < 64):
         kind = rng.choice(("shapes", "print"))
-    printed = _make_prints(rng, others, width, height, content.lines, alone=kind == "print") if kind != "shapes" else ()
+    printed = _make_prints(rng, others, width, height, content, alone=kind == "print") if kind != "shapes" else ()
     shapes: tuple[Shape, ...] = ()
     if kind != "print":
         rows = [row for row in range(3) if all(line.row != row for line in printed)]
@@ -158,22 +160,22 @@ def _make_shapes(rng: random.Random, colours: list[str], cells: list[int], room:
 
 
 def _make_prints(
-    rng: random.Random, colours: list[str], width: int, height: int, lines: int, *, alone: bool
+    rng: random.Random, colours: list[str], width: int, height: int, content: Content, *, alone: bool
 ) -> tuple[Print, ...]:
     """One line that may fill the picture, or several of at most a third of its height each."""
     # Below 16 px a line is hard to read for people too. Beside shapes one row stays free for them.
-    room = min(lines, 3 if alone else 2) if height >= 48 else 1
+    room = min(content.lines, 3 if alone else 2) if height >= 48 else 1
     if room == 1:
-        text, colour = _text(rng, width, digits=4), rng.choice(colours)
+        text, colour = _text(rng, width, content.numbers, digits=4), rng.choice(colours)
         return (Print(text, colour, 1 if alone else rng.choice((0, 1, 2))),)
     rows = sorted(rng.sample(range(3), rng.randint(1, room)))
-    return tuple(Print(_text(rng, width, digits=8), rng.choice(colours), row) for row in rows)
+    return tuple(Print(_text(rng, width, content.numbers, digits=8), rng.choice(colours), row) for row in rows)
 
 
-def _text(rng: random.Random, width: int, digits: int) -> str:
+def _text(rng: random.Random, width: int, numbers: float, digits: int) -> str:
     """A number of so many digits at most, or a word that the picture is wide enough for."""
     longest = max(1, min(width // 11, 8))
-    number = rng.random() < 0.65 or longest < 3
+    number = rng.random() < numbers or longest < 3
     return _number(rng, min(digits, longest)) if number else _word(rng)[:longest]
 
 

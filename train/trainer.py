@@ -142,7 +142,7 @@ def rate(step: int, config: TrainConfig) -> float:
 
 def _run(learner: Learner, processor: MagicVLProcessor, output: Path, start: int, workers: int) -> None:
     config = learner.config
-    samples = held_out_samples(config.evaluate_pictures, config.stages[-1])
+    samples = held_out_samples("validation", config.evaluate_pictures, config.stages[-1])
     batches = _load_ahead(MicroBatches(config, processor), start * config.micro_batches, workers)
     learner.model.train()
     with (
