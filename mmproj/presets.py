@@ -74,7 +74,7 @@ PRESETS = {
             "magicvl-nano",
             VisionShape(width=192, layers=8, heads=3, feed_forward=768),
             projector_width=512,
-            language=LanguageShape("llama", 256, 5, 4, 2, 64, 768, 1024, 8192, 1e4, 1e-5),
+            language=LanguageShape("llama", 256, 6, 4, 2, 64, 768, 1024, 8192, 1e4, 1e-5),
         ),
     )
 }

@@ -76,7 +76,7 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         step = index // self.config.micro_batches
         stage = [stage for stage in self.config.stages if stage.start <= step][-1]
         across, down = draw_grid(rng, stage)
-        count = max(1, min(self.config.pictures, self.config.visual_tokens // (across * down)))
+        count = max(1, min(stage.pictures, self.config.visual_tokens // (across * down)))
         questions = MOST_QUESTIONS if stage.question_tokens else 0
         samples = [
             draw_sample(f"{self.config.seed} {index} {i}", across, down, questions, stage.content) for i in range(count)

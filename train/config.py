@@ -18,6 +18,8 @@ class Stage:
     """Longest side in visual tokens of 32 px."""
     max_tokens: int
     """Most visual tokens of one picture."""
+    pictures: int = 40
+    """Most pictures of one micro-batch."""
     most_shapes: int = STANDARD.most_shapes
     prints: float = STANDARD.prints
     lines: int = STANDARD.lines
@@ -46,8 +48,6 @@ class TrainConfig:
     """Micro-batches of one step; the pictures of one micro-batch share a grid."""
     visual_tokens: int = 640
     """Most visual tokens of one micro-batch."""
-    pictures: int = 40
-    """Most pictures of one micro-batch."""
     dense_weight: float = 0.3
     """Of the dense targets' loss beside that of the answers."""
     learning_rate: float = 1e-3
@@ -67,7 +67,7 @@ class TrainConfig:
     """Held-out pictures of a measurement during training."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.micro_batches < 1 or self.pictures < 1:
+        if self.steps < 1 or self.micro_batches < 1 or any(stage.pictures < 1 for stage in self.stages):
             raise UsageError("training config: steps, micro_batches and pictures must be at least 1")
         if not self.stages or self.stages[0].start != 0:
             raise UsageError("training config: the first of [[stages]] must have start = 0")

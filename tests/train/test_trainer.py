@@ -18,11 +18,10 @@ CONFIG = TrainConfig(
     preset="magicvl-nano",
     steps=4,
     stages=(
-        Stage(0, 2, 4, question_tokens=0),
-        Stage(1, 2, 4, question_tokens=30),
-        Stage(2, 3, 4, question_tokens=30),
+        Stage(0, 2, 4, pictures=2, question_tokens=0),
+        Stage(1, 2, 4, pictures=2, question_tokens=30),
+        Stage(2, 3, 4, pictures=2, question_tokens=30),
     ),
-    pictures=2,
     micro_batches=1,
     warmup=1,
     decay=2,
@@ -66,7 +65,13 @@ def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_loss_falls_on_a_few_steps(tmp_path: Path) -> None:
-    config = replace(CONFIG, steps=12, decay=1, pictures=8, evaluate_every=12)
+    config = replace(
+        CONFIG,
+        steps=12,
+        decay=1,
+        evaluate_every=12,
+        stages=tuple(replace(stage, pictures=8) for stage in CONFIG.stages),
+    )
     train(config, tmp_path / "run", resume=False, workers=0)
     entries = [json.loads(line) for line in (tmp_path / "run" / LOG_NAME).read_text().splitlines()]
     assert entries[-1]["answers"] < 0.9 * entries[1]["answers"]
