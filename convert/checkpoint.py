@@ -38,14 +38,30 @@ class StoredTensor:
 
     def read(self) -> npt.NDArray[np.floating]:
         """The numbers: float32 for F32 and BF16 (exactly), float16 for F16, memory-mapped where possible."""
-        stored = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[self.dtype]
+        array = self.raw()
+        return widen(array) if array.dtype == np.uint16 else array
+
+    def raw(self, begin: int = 0, end: int | None = None) -> npt.NDArray[Any]:
+        """Rows `begin` to `end` as they are stored: float32, float16, or uint16 with the bits of BF16.
+
+        They are memory-mapped for as long as the array lives.
+        """
+        stored = np.dtype({"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[self.dtype])
         if self.size == 0:
             return np.zeros(self.shape, dtype=np.float32)
-        array: npt.NDArray[Any] = np.memmap(self.file, mode="r", dtype=stored, offset=self.offset, shape=self.shape)
-        if self.dtype == "BF16":
-            # BF16 is the upper half of a float32.
-            array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
-        return array
+        if begin == 0 and end is None:
+            return np.memmap(self.file, mode="r", dtype=stored, offset=self.offset, shape=self.shape)
+        row = math.prod(self.shape[1:])
+        shape = (len(range(self.shape[0])[begin:end]), *self.shape[1:])
+        offset = self.offset + begin * row * stored.itemsize
+        return np.memmap(self.file, mode="r", dtype=stored, offset=offset, shape=shape)
+
+
+def widen(bits: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """The numbers of BF16 bits: BF16 is the upper half of a float32."""
+    wide = bits.astype(np.uint32)
+    wide <<= np.uint32(16)
+    return wide.view(np.float32)
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,8 @@ class Checkpoint:
     directory: Path
     config: dict[str, Any]
     tensors: dict[str, StoredTensor]
+    tokenizer: Path
+    """The directory of the tokenizer's files, the checkpoint's own where nobody named another."""
 
     @property
     def name(self) -> str:
@@ -62,11 +80,17 @@ class Checkpoint:
         return self.directory.resolve().name
 
 
-def open_checkpoint(directory: Path) -> Checkpoint:
-    """Opens a checkpoint directory. Raises CheckpointError where a file is missing or damaged."""
-    if not directory.is_dir():
-        raise CheckpointError(f"{directory}: no such directory")
-    return Checkpoint(directory, read_json(directory / "config.json"), _index_tensors(directory))
+def open_checkpoint(directory: Path, tokenizer: Path | None = None) -> Checkpoint:
+    """Opens a checkpoint directory; `tokenizer` is where its tokenizer lies, None for the same directory.
+
+    Raises CheckpointError where a file is missing or damaged.
+    """
+    for place in (directory, tokenizer):
+        if place is not None and not place.is_dir():
+            raise CheckpointError(f"{place}: no such directory")
+    return Checkpoint(
+        directory, read_json(directory / "config.json"), _index_tensors(directory), tokenizer or directory
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,7 +1,10 @@
-"""Writing one GGUF file: metadata, then tensors one at a time, each only as long in memory as it takes."""
+"""Writing one GGUF file: metadata, then tensors one at a time, large ones piece by piece.
+
+No more than CHUNK numbers of a tensor that gives its rows singly are in memory at once, in any type.
+"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +13,13 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 from gguf import GGUFValueType as Value
 
+from magicvl.convert.checkpoint import widen
 from magicvl.convert.layout import Array
 from magicvl.convert.progress import Steps
 from magicvl.errors import CheckpointError
+
+CHUNK = 2**22
+"""Numbers that are encoded at once, where a tensor gives its rows singly."""
 
 KINDS = {
     "string": Value.STRING,
@@ -43,7 +50,9 @@ class OutTensor:
     source: str
     """Its name in the checkpoint, for messages."""
     load: Callable[[], Array]
-    """Gives the numbers, in any float type."""
+    """Gives all numbers, in any float type; BF16 may come as its bits, uint16."""
+    rows: Callable[[int, int], Array] | None = None
+    """Gives rows `begin` to `end`, as `load` does; None where rows cannot be had singly."""
 
     @property
     def size(self) -> int:
@@ -74,27 +83,50 @@ def write_gguf(
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for tensor in tensors:
-            writer.write_tensor_data(encode(tensor))
-            steps.advance(tensor.size)
     finally:
         writer.close()
+    with path.open("ab") as file:
+        file.write(bytes(-file.tell() % gguf.GGUF_DEFAULT_ALIGNMENT))
+        for tensor in tensors:
+            for block in encode(tensor):
+                file.write(block.data)
+            file.write(bytes(-tensor.size % gguf.GGUF_DEFAULT_ALIGNMENT))
+            steps.advance(tensor.size)
 
 
-def encode(tensor: OutTensor) -> Array:
-    """The tensor's bytes in its type. Raises CheckpointError for numbers that are not finite in it."""
-    numbers = tensor.load()
-    if tuple(numbers.shape) != tensor.shape:
-        raise CheckpointError(f"{tensor.source}: shape {numbers.shape}, {tensor.shape} is due")
-    wide = Type.F16 if tensor.type is Type.F16 else Type.F32
+def encode(tensor: OutTensor) -> Iterator[Array]:
+    """The tensor's bytes in its type, one block of rows after another.
+
+    Raises CheckpointError for numbers that are not finite in it.
+    """
+    if tensor.rows is None:
+        numbers = tensor.load()
+        if tuple(numbers.shape) != tensor.shape:
+            raise CheckpointError(f"{tensor.source}: shape {numbers.shape}, {tensor.shape} is due")
+        yield _encode(numbers, tensor)
+        return
+    step = max(1, CHUNK // max(1, math.prod(tensor.shape[1:])))
+    for begin in range(0, tensor.shape[0], step):
+        yield _encode(tensor.rows(begin, min(begin + step, tensor.shape[0])), tensor)
+
+
+def _encode(numbers: Array, tensor: OutTensor) -> Array:
+    if numbers.dtype == np.uint16 and tensor.type is Type.BF16:
+        # The exponent of all ones: infinite, or not a number.
+        if ((numbers & np.uint16(0x7F80)) == 0x7F80).any():
+            raise CheckpointError(f"{tensor.source}: it holds values that are not finite")
+        return np.ascontiguousarray(numbers)
+    if numbers.dtype == np.uint16:
+        numbers = widen(numbers)
     with np.errstate(over="ignore"):
-        floats = np.ascontiguousarray(numbers, dtype=np.float16 if wide is Type.F16 else np.float32)
+        wide = np.float16 if tensor.type is Type.F16 else np.float32
+        floats = np.ascontiguousarray(numbers, dtype=wide)
     if not np.isfinite(floats).all():
         if np.isfinite(numbers).all():
             most = float(np.abs(numbers).max())
             raise CheckpointError(f"{tensor.source}: values up to {most:.6g}, F16 holds 65504 at most")
         raise CheckpointError(f"{tensor.source}: it holds values that are not finite")
-    return gguf.quantize(floats, tensor.type)
+    return np.ascontiguousarray(gguf.quantize(floats, tensor.type))
 
 
 def _add(writer: gguf.GGUFWriter, field: Field) -> None:

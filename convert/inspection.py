@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from magicvl.edge.bundle import lock_to_json, read_bundle
+from magicvl.convert.doubts import bundle_doubts, file_doubts
+from magicvl.edge.bundle import lock_to_json, read_bundle, sha256
 from magicvl.edge.gguf_check import GgufFile, Tensor, Value, read_gguf
+from magicvl.errors import UsageError
 
 CHAT_TEMPLATE = "tokenizer.chat_template"
 SHOWN = 8
@@ -30,6 +32,7 @@ class FileInfo:
     """Every key but the chat template."""
     tensors: list[Tensor]
     chat_template: str | None
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,30 @@ class Inspection:
 
     files: list[FileInfo]
     lock: dict[str, Any] | None
+    warnings: list[str]
+    """What is odd about a bundle beside its files."""
 
 
-def inspect(path: str | os.PathLike[str]) -> Inspection:
-    """Reads the headers of a GGUF file, or of both files of a bundle. Raises BundleError.
+def inspect(path: str | os.PathLike[str], *, verify: bool = False) -> Inspection:
+    """Reads the headers of a GGUF file, or of all files of a bundle. Raises BundleError.
 
-    A bundle's hashes are not compared here, so that a large one is described at once.
+    A bundle's hashes are compared only where `verify` is set, so that a large one is described at once.
     """
     path = Path(path)
     if not path.is_dir():
-        return Inspection([_describe(read_gguf(path))], None)
+        if verify:
+            raise UsageError(f"{path}: --verify compares the hashes of a bundle, a single file has none")
+        return Inspection([_describe(read_gguf(path))], None, [])
     bundle = read_bundle(path)
-    files = [_describe(read_gguf(bundle.path(role))) for role in bundle.lock.files]
-    return Inspection(files, lock_to_json(bundle.lock))
+    files = {role: read_gguf(bundle.path(role)) for role in bundle.lock.files}
+    warnings = bundle_doubts(bundle, files)
+    if verify:
+        warnings += [
+            f"{entry.path}: its sha256 is not the lock's; copy or convert it again"
+            for role, entry in bundle.lock.files.items()
+            if sha256(files[role].path) != entry.sha256
+        ]
+    return Inspection([_describe(file) for file in files.values()], lock_to_json(bundle.lock), warnings)
 
 
 def parameter_count(file: GgufFile) -> int:
@@ -69,20 +83,23 @@ def to_json(found: Inspection) -> dict[str, Any]:
             "metadata": {key: _shorten(value) for key, value in file.metadata.items()},
             "tensors": [{"name": t.name, "shape": list(t.shape), "type": t.type, "size": t.size} for t in file.tensors],
             "chat_template": file.chat_template,
+            "warnings": file.warnings,
         }
         for file in found.files
     ]
-    return {"files": files} | ({"lock": found.lock} if found.lock else {})
+    return {"files": files, "warnings": found.warnings} | ({"lock": found.lock} if found.lock else {})
 
 
 def to_text(found: Inspection) -> str:
     """The same for people."""
     lines: list[str] = []
     if found.lock is not None:
-        lines += [f"bundle {found.lock['name']}, format {found.lock['format']}", ""]
+        lines += [f"bundle {_plain(found.lock['name'])}, format {found.lock['format']}", ""]
+        lines += [f"warning: {_plain(warning)}" for warning in found.warnings]
     for file in found.files:
         types = ", ".join(f"{count} {kind}" for kind, count in file.types.items())
-        lines += [f"{file.path}: {file.size:,} bytes, {file.parameters:,} parameters, {types}", ""]
+        lines.append(f"{file.path}: {file.size:,} bytes, {file.parameters:,} parameters, {types}")
+        lines += [*(f"  warning: {_plain(warning)}" for warning in file.warnings), ""]
         lines += [f"  {_plain(key)} = {_line(value)}" for key, value in file.metadata.items()]
         lines.append("")
         lines += [f"  {_tensor_line(tensor)}" for tensor in file.tensors]
@@ -106,6 +123,7 @@ def _describe(file: GgufFile) -> FileInfo:
         metadata={key: value for key, value in file.metadata.items() if key != CHAT_TEMPLATE},
         tensors=list(file.tensors.values()),
         chat_template=template if isinstance(template, str) else None,
+        warnings=file_doubts(file),
     )
 
 

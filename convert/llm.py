@@ -1,67 +1,145 @@
 """The decoder to `llm.gguf`: a plain llama.cpp model with its tokenizer and chat template."""
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
 from gguf import GGMLQuantizationType as Type
 
-from magicvl.convert.checkpoint import DTYPES
-from magicvl.convert.decoder import Decoder, decoder_sizes, decoder_tensors
+from magicvl.convert.checkpoint import DTYPES, read_json_if_there
+from magicvl.convert.decoder import FAMILIES, Decoder, decoder_sizes, decoder_tensors
 from magicvl.convert.gguf_file import Field, OutTensor, write_gguf
+from magicvl.convert.layout import Array
 from magicvl.convert.progress import Steps
+from magicvl.convert.quantise import quantise_llm
 from magicvl.convert.source import Source
 from magicvl.convert.tensors import Loader
 from magicvl.convert.vocabulary import STOP_KEYS, Vocabulary
+from magicvl.mmproj.contract import Layout, Tensor
+
+PLAIN_TYPES = {
+    "F32": gguf.LlamaFileType.ALL_F32,
+    "F16": gguf.LlamaFileType.MOSTLY_F16,
+    "BF16": gguf.LlamaFileType.MOSTLY_BF16,
+}
+"""The types that this module writes itself, and what the file says of itself; the others are the runtime's."""
 
 
-def write_llm(source: Source, vocabulary: Vocabulary, path: Path, steps: Steps, *, wide: bool) -> None:
-    """Writes the half: matrices in F16, or where `wide` is set in the checkpoint's own type, the rest in F32.
+SAMPLING = {
+    "top_k": Field("general.sampling.top_k", "int32", None),
+    "top_p": Field("general.sampling.top_p", "float32", None),
+    "min_p": Field("general.sampling.min_p", "float32", None),
+    "temperature": Field("general.sampling.temp", "float32", None),
+    "repetition_penalty": Field("general.sampling.penalty_repeat", "float32", None),
+}
+"""The recommendations of generation_config.json that a file has a key for."""
 
-    A wide file is what the block types are made from: nothing is rounded twice.
+
+def make_llm(source: Source, vocabulary: Vocabulary, path: Path, wanted: str, steps: Steps) -> list[str]:
+    """Makes the half in any of LLM_TYPES; gives the tensors whose rows the type cannot hold, each with its own type.
+
+    A block type is made from a file of the checkpoint's own types, which lies beside it meanwhile: nothing is
+    rounded twice. Raises CheckpointError for numbers that the type cannot hold, EngineError where quantising fails.
     """
+    if wanted in PLAIN_TYPES:
+        write_llm(source, vocabulary, path, steps, wanted)
+        return []
+    wide = path.with_name(f"{path.stem}-wide.gguf")
+    write_llm(source, vocabulary, wide, steps)
+    try:
+        return quantise_llm(wide, path, wanted, steps)
+    finally:
+        wide.unlink()
+
+
+def write_llm(source: Source, vocabulary: Vocabulary, path: Path, steps: Steps, wanted: str | None = None) -> None:
+    """Writes matrices in one of PLAIN_TYPES, or each in its own type for None, and everything else in F32."""
     decoder = source.decoder
     sizes = decoder_sizes(decoder)
-    own = {name: Type[stored.dtype] for name, stored in source.stored.items() if stored.dtype in DTYPES}
     tensors = [
         OutTensor(
             name=tensor.target,
             shape=tensor.shape,
-            type=Type.F32 if len(tensor.shape) == 1 else own[tensor.source] if wide else Type.F16,
+            type=_type(tensor, source, wanted),
             source=tensor.source,
             load=Loader(source.stored[tensor.source], tensor, sizes),
+            rows=_rows(tensor, source),
         )
         for tensor in decoder_tensors(decoder)
     ]
     steps.begin(path.name, len(tensors), sum(tensor.size for tensor in tensors))
-    fields = _general(source.name) + _model(decoder) + _tokenizer(vocabulary)
+    kind = PLAIN_TYPES[wanted or "F16"]
+    fields = [
+        *_general(source.name, kind, decoder),
+        *_sampling(source.directory),
+        *_model(decoder),
+        *_tokenizer(vocabulary),
+    ]
     write_gguf(path, decoder.architecture, fields, tensors, steps)
 
 
-def _general(name: str) -> list[Field]:
+def _type(tensor: Tensor, source: Source, wanted: str | None) -> Type:
+    if len(tensor.shape) == 1:
+        return Type.F32
+    own = source.stored[tensor.source].dtype
+    return Type[wanted or (own if own in DTYPES else "F32")]
+
+
+def _rows(tensor: Tensor, source: Source) -> Callable[[int, int], Array] | None:
+    """How to read a matrix piece by piece; None where its rows change places, or where it is none."""
+    if len(tensor.shape) != 2 or tensor.layout is not Layout.SAME:
+        return None
+    return source.stored[tensor.source].raw
+
+
+def _general(name: str, kind: gguf.LlamaFileType, decoder: Decoder) -> list[Field]:
+    count = sum(math.prod(tensor.shape) for tensor in decoder_tensors(decoder))
     return [
         Field("general.type", "string", "model"),
         Field("general.name", "string", name),
-        Field("general.file_type", "uint32", int(gguf.LlamaFileType.MOSTLY_F16)),
+        Field("general.size_label", "string", gguf.size_label(count, 0, 0, 0)),
+        Field("general.file_type", "uint32", int(kind)),
         Field("general.quantization_version", "uint32", gguf.GGML_QUANT_VERSION),
     ]
 
 
-def _model(decoder: Decoder) -> list[Field]:
-    arch = decoder.architecture
+def _sampling(directory: Path) -> list[Field]:
+    asked = read_json_if_there(directory / "generation_config.json")
+    found = ((field, asked.get(name)) for name, field in SAMPLING.items())
     return [
-        Field(f"{arch}.vocab_size", "uint32", decoder.vocabulary),
+        replace(field, value=value)
+        for field, value in found
+        if isinstance(value, int if field.kind == "int32" else int | float) and not isinstance(value, bool)
+    ]
+
+
+def _model(decoder: Decoder) -> list[Field]:
+    """What llama.cpp's own converter writes for the family."""
+    arch, family = decoder.architecture, FAMILIES[decoder.architecture]
+    fields = [
+        Field(f"{arch}.block_count", "uint32", decoder.layers),
         Field(f"{arch}.context_length", "uint32", decoder.context),
         Field(f"{arch}.embedding_length", "uint32", decoder.width),
-        Field(f"{arch}.block_count", "uint32", decoder.layers),
         Field(f"{arch}.feed_forward_length", "uint32", decoder.feed_forward),
         Field(f"{arch}.attention.head_count", "uint32", decoder.heads),
         Field(f"{arch}.attention.head_count_kv", "uint32", decoder.kv_heads),
-        Field(f"{arch}.attention.key_length", "uint32", decoder.head_dim),
-        Field(f"{arch}.attention.value_length", "uint32", decoder.head_dim),
         Field(f"{arch}.attention.layer_norm_rms_epsilon", "float32", decoder.norm_eps),
-        Field(f"{arch}.rope.dimension_count", "uint32", decoder.head_dim),
         Field(f"{arch}.rope.freq_base", "float32", decoder.rope_theta),
     ]
+    if not family.square:
+        # Where the heads together are as wide as the model, their size follows.
+        fields += [
+            Field(f"{arch}.attention.key_length", "uint32", decoder.head_dim),
+            Field(f"{arch}.attention.value_length", "uint32", decoder.head_dim),
+        ]
+    if family.interleaved:
+        fields += [
+            Field(f"{arch}.vocab_size", "uint32", decoder.vocabulary),
+            Field(f"{arch}.rope.dimension_count", "uint32", decoder.head_dim),
+        ]
+    return fields
 
 
 def _tokenizer(vocabulary: Vocabulary) -> list[Field]:
@@ -74,6 +152,7 @@ def _tokenizer(vocabulary: Vocabulary) -> list[Field]:
     ]
     ids = dict(zip(STOP_KEYS, vocabulary.stops, strict=False)) | {
         "tokenizer.ggml.bos_token_id": vocabulary.bos,
+        "tokenizer.ggml.unknown_token_id": vocabulary.unk,
         "tokenizer.ggml.padding_token_id": vocabulary.pad,
     }
     fields += [Field(key, "uint32", value) for key, value in ids.items() if value is not None]

@@ -32,6 +32,14 @@ class Reader:
             return 1
         return value
 
+    def token(self, key: str) -> int | None:
+        """The id of a token, which may be 0."""
+        value = self.data.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            self.problems.append(f"{self.name}: {key} is {value!r}, the id of a token is due")
+            return None
+        return value
+
     def real(self, key: str, default: float | None = None) -> float:
         """A positive number."""
         value = self.data.get(key, default)

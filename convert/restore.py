@@ -14,7 +14,7 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 
-from magicvl.convert.decoder import Decoder, decoder_sizes, decoder_tensors
+from magicvl.convert.decoder import FAMILIES, Decoder, decoder_sizes, decoder_tensors
 from magicvl.convert.layout import Array, to_checkpoint
 from magicvl.convert.place import beside, check_target
 from magicvl.convert.progress import Quiet, Steps
@@ -43,9 +43,13 @@ def restore(
     steps = steps or Quiet()
     check_target(Path(target), source=Path(source), force=force, mark="config.json")
     bundle = read_bundle(source)
+    if "lora" in bundle.lock.files:
+        raise BundleError(f"{source}: its lora.gguf would be lost; convert the checkpoint with --merge, restore that")
     bundle.verify()
     llm, mmproj = read_gguf(bundle.path("llm")), read_gguf(bundle.path("mmproj"))
     check_pair(bundle.lock, llm, mmproj)
+    if bundle.lock.vision.projector != "lfm2" or bundle.lock.picture.policy != "native":
+        raise BundleError(f"{bundle.directory}: of another maker's layout; bundles of MagicVL's own can be restored")
     vocabulary, decoder = vocabulary_from_gguf(llm), _decoder(llm, bundle.lock)
     projector_norm = "mm.input_norm.weight" in mmproj.tensors
     vision_half = mmproj_tensors(bundle.lock.vision, decoder.width, projector_norm=projector_norm)
@@ -126,16 +130,17 @@ def _parts(file: GgufFile, due: Iterable[Tensor], sizes: dict[str, int]) -> list
 
 def _decoder(llm: GgufFile, lock: Lock) -> Decoder:
     arch = lock.language.architecture
-    if arch != "llama":
-        raise BundleError(f"{llm.path}: architecture {arch!r}; 'llama' can be restored")
+    if arch not in FAMILIES:
+        raise BundleError(f"{llm.path}: architecture {arch!r}; {', '.join(FAMILIES)} can be restored")
     heads = llm.integer(f"{arch}.attention.head_count")
+    length = f"{arch}.attention.key_length"
     return Decoder(
         architecture=arch,
         width=lock.language.width,
         layers=lock.language.layers,
         heads=heads,
         kv_heads=llm.integer(f"{arch}.attention.head_count_kv"),
-        head_dim=llm.integer(f"{arch}.attention.key_length"),
+        head_dim=llm.integer(length) if length in llm.metadata else lock.language.width // max(1, heads),
         feed_forward=llm.integer(f"{arch}.feed_forward_length"),
         vocabulary=lock.language.vocabulary,
         context=lock.language.context,
@@ -144,6 +149,7 @@ def _decoder(llm: GgufFile, lock: Lock) -> Decoder:
         tied="output.weight" not in llm.tensors,
         attention_bias="blk.0.attn_q.bias" in llm.tensors,
         mlp_bias="blk.0.ffn_up.bias" in llm.tensors,
+        output_bias="blk.0.attn_output.bias" in llm.tensors,
     )
 
 
@@ -209,14 +215,23 @@ def _text_config(decoder: Decoder, vocabulary: Vocabulary) -> dict[str, Any]:
         "rope_parameters": {"rope_type": "default", "rope_theta": decoder.rope_theta},
         "rms_norm_eps": decoder.norm_eps,
         "hidden_act": "silu",
-        "attention_bias": decoder.attention_bias,
-        "mlp_bias": decoder.mlp_bias,
         "tie_word_embeddings": decoder.tied,
         "bos_token_id": vocabulary.bos,
         "eos_token_id": vocabulary.eos,
         # No pad here: its row would get no gradient, and it often is the token that ends an answer.
         "pad_token_id": None,
-    }
+    } | _biases(decoder)
+
+
+def _biases(decoder: Decoder) -> dict[str, bool]:
+    """What a family's configuration says of biases: Qwen2's nothing, it always has the same ones."""
+    match decoder.architecture:
+        case "llama":
+            return {"attention_bias": decoder.attention_bias, "mlp_bias": decoder.mlp_bias}
+        case "qwen2":
+            return {}
+        case _:
+            return {"attention_bias": decoder.attention_bias}
 
 
 def _processor(lock: Lock, image_token: str) -> dict[str, Any]:

@@ -37,7 +37,11 @@ class Source:
     image_token: str
     """The vocabulary's placeholder for one visual token."""
     image_token_id: int | None
-    """What the model's configuration says its id is, to be compared with the vocabulary."""
+    """What the model's configuration says its id is, to be compared with the vocabulary; None where it does not."""
+    extra_tokens: tuple[str, ...] = ()
+    """Special tokens that the tokenizer's files lack and that the model appends to them, in order."""
+    chat_template: str | None = None
+    """The chat template, where the model's configuration has it; None for the tokenizer's."""
 
     @property
     def tensors(self) -> list[Tensor]:

@@ -1,12 +1,14 @@
-"""A checkpoint's tensors against the tables: all of them fit, or nothing is written."""
+"""A checkpoint's tensors against the tables: what does not fit, and what is left out on purpose."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from magicvl.convert.checkpoint import DTYPES, StoredTensor
+import numpy as np
+
+from magicvl.convert.checkpoint import DTYPES, StoredTensor, widen
 from magicvl.convert.layout import Array, to_gguf
 from magicvl.convert.source import Source
-from magicvl.errors import CheckpointError
 from magicvl.mmproj.contract import Tensor
 
 
@@ -24,25 +26,41 @@ class Loader:
         return to_gguf(self.stored.read(), self.tensor.layout, self.sizes)
 
 
-def check_tensors(source: Source) -> list[str]:
-    """Raises CheckpointError that lists all missing, extra, misshapen and unreadable tensors at once.
+def blocks(stored: StoredTensor, count: int) -> Iterator[Array]:
+    """A stored tensor as float32 blocks of rows, of about `count` numbers each, so that no more is in memory."""
+    if not stored.shape:
+        yield np.asarray(stored.read(), dtype=np.float32).reshape(1)
+        return
+    step = max(1, count // max(1, math.prod(stored.shape[1:])))
+    for begin in range(0, stored.shape[0], step):
+        block = stored.raw(begin, min(begin + step, stored.shape[0]))
+        yield np.asarray(widen(block) if block.dtype == np.uint16 else block, dtype=np.float32)
 
-    Gives the names that are left out on purpose.
-    """
-    there, due, dropped = source.stored, source.tensors, source.dropped
-    prefixes = tuple(rule.prefix for rule in dropped)
+
+def left_out(source: Source) -> list[str]:
+    """The tensors that are there and that the bundle leaves out on purpose."""
+    prefixes = tuple(rule.prefix for rule in source.dropped)
+    names = {tensor.source for tensor in source.tensors}
+    return sorted(name for name in source.stored if name not in names and name.startswith(prefixes))
+
+
+def tensor_problems(source: Source) -> list[str]:
+    """One problem for all missing tensors, one for all extra ones, and so on; empty where everything fits."""
+    there, due = source.stored, source.tensors
     names = {tensor.source for tensor in due}
-    left_out = sorted(name for name in there if name not in names and name.startswith(prefixes))
     found = {
         "missing": [tensor.source for tensor in due if tensor.source not in there],
-        "extra": sorted(set(there) - names - set(left_out)),
+        "extra": sorted(set(there) - names - set(left_out(source))),
         "misshapen": _misshapen(there, due),
         "of a type that cannot be read": _unreadable(there, due),
     }
-    if any(found.values()):
-        parts = [f"{len(listed)} {what}: {', '.join(listed)}" for what, listed in found.items() if listed]
-        raise CheckpointError(f"{source.directory}: the tensors do not fit the configuration; {'; '.join(parts)}")
-    return left_out
+    return [listing(what, listed) for what, listed in found.items() if listed]
+
+
+def listing(what: str, names: Iterable[str]) -> str:
+    """`2 missing: a, b`, with every name: whoever has to mend it needs them all."""
+    names = list(names)
+    return f"{len(names)} {what}: {', '.join(names)}"
 
 
 def _misshapen(there: Mapping[str, StoredTensor], due: Iterable[Tensor]) -> list[str]:

@@ -22,8 +22,8 @@ def vocabulary_from_gguf(file: GgufFile) -> Vocabulary:
     if not isinstance(types, tuple) or len(types) != len(tokens):
         raise BundleError(f"{file.path}: tokenizer.ggml.token_type does not belong to its {len(tokens):,} tokens")
     stops = [file.integer(key) for key in STOP_KEYS if key in file.metadata]
-    bos, pad = (_optional(file, f"tokenizer.ggml.{role}_token_id") for role in ("bos", "padding"))
-    if not stops or any(not 0 <= index < len(tokens) for index in (*stops, bos or 0, pad or 0)):
+    bos, pad, unk = (_optional(file, f"tokenizer.ggml.{role}_token_id") for role in ("bos", "padding", "unknown"))
+    if not stops or any(not 0 <= index < len(tokens) for index in (*stops, bos or 0, pad or 0, unk or 0)):
         raise BundleError(f"{file.path}: the token that ends an answer is missing, or a special id is out of range")
     return Vocabulary(
         tokens=tokens,
@@ -33,6 +33,7 @@ def vocabulary_from_gguf(file: GgufFile) -> Vocabulary:
         eos=stops[0],
         bos=bos,
         pad=pad,
+        unk=unk,
         stops=stops,
         add_bos=bool(file.metadata.get("tokenizer.ggml.add_bos_token", False)),
         chat_template=file.text("tokenizer.chat_template"),
@@ -42,7 +43,12 @@ def vocabulary_from_gguf(file: GgufFile) -> Vocabulary:
 def write_tokenizer(vocabulary: Vocabulary, directory: Path) -> None:
     """Writes tokenizer.json, tokenizer_config.json, chat_template.jinja and generation_config.json."""
     tokens = vocabulary.tokens
-    special = {"eos_token": vocabulary.eos, "bos_token": vocabulary.bos, "pad_token": vocabulary.pad}
+    special = {
+        "eos_token": vocabulary.eos,
+        "bos_token": vocabulary.bos,
+        "pad_token": vocabulary.pad,
+        "unk_token": vocabulary.unk,
+    }
     settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
@@ -62,14 +68,15 @@ def write_tokenizer(vocabulary: Vocabulary, directory: Path) -> None:
 
 def tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
     """The object that the tokenizers library loads."""
-    steps = [step | (_TRIM if step["type"] == "ByteLevel" else {}) for step in PRE_TOKENIZERS[vocabulary.pre]]
+    kind = PRE_TOKENIZERS[vocabulary.pre]
+    steps = [step | (_TRIM if step["type"] == "ByteLevel" else {}) for step in kind.steps]
     pairs = list(enumerate(zip(vocabulary.tokens, vocabulary.types, strict=True)))
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [_added(i, token, kind) for i, (token, kind) in pairs if kind in (CONTROL, USER_DEFINED)],
-        "normalizer": None,
+        "normalizer": kind.normaliser and {"type": kind.normaliser},
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps} if len(steps) > 1 else steps[0],
         "post_processor": _post_processor(vocabulary),
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
@@ -81,7 +88,7 @@ def tokenizer_json(vocabulary: Vocabulary) -> dict[str, Any]:
             "end_of_word_suffix": None,
             "fuse_unk": False,
             "byte_fallback": False,
-            "ignore_merges": False,
+            "ignore_merges": kind.ignore_merges,
             "vocab": {token: i for i, (token, kind) in pairs if kind != UNUSED},
             "merges": [merge.split(" ") for merge in vocabulary.merges],
         },

@@ -11,29 +11,35 @@ from magicvl.convert.source import Source
 from magicvl.convert.tensors import Loader
 from magicvl.mmproj.contract import (
     ARCHITECTURE,
-    KEEP_F16,
-    KEEP_F32,
-    MMPROJ_KEYS,
     Layout,
     Tensor,
+    is_kept,
+    kept_type,
+    mmproj_keys,
     mmproj_values,
 )
 
 MMPROJ_TYPES = {
     "F32": gguf.LlamaFileType.ALL_F32,
     "F16": gguf.LlamaFileType.MOSTLY_F16,
+    "BF16": gguf.LlamaFileType.MOSTLY_BF16,
     "Q8_0": gguf.LlamaFileType.MOSTLY_Q8_0,
+    "Q5_0": gguf.LlamaFileType.MOSTLY_Q5_0,
+    "Q4_0": gguf.LlamaFileType.MOSTLY_Q4_0,
 }
 """The types that `--mmproj-type` takes, and what the file says of itself."""
+FALLBACK = Type.F16
+"""The type of rows that a block type cannot hold."""
 
 
 def write_vision(source: Source, path: Path, wanted: str, steps: Steps) -> list[str]:
-    """Writes the half; gives the tensors whose rows the wanted type cannot hold, and which are F16."""
+    """Writes the half; gives the tensors whose rows the wanted type cannot hold, and the type they have."""
+    projector = source.vision.projector
     tensors = [
         OutTensor(
             name=tensor.target,
             shape=_shape(tensor, source.vision.patch),
-            type=tensor_type(tensor, Type[wanted]),
+            type=tensor_type(tensor, Type[wanted], projector),
             source=tensor.source,
             load=Loader(source.stored[tensor.source], tensor, {"patch": source.vision.patch}),
         )
@@ -41,24 +47,21 @@ def write_vision(source: Source, path: Path, wanted: str, steps: Steps) -> list[
     ]
     steps.begin(path.name, len(tensors), sum(tensor.size for tensor in tensors))
     write_gguf(path, ARCHITECTURE, _fields(source, wanted), tensors, steps)
-    return [
-        tensor.target
-        for tensor in source.vision_tensors
-        if _is_matrix(tensor) and tensor.shape[-1] % block_size(Type[wanted])
-    ]
+    return [f"{tensor.target} ({FALLBACK.name})" for tensor in source.vision_tensors if _falls_back(tensor, wanted)]
 
 
-def tensor_type(tensor: Tensor, wanted: Type) -> Type:
+def tensor_type(tensor: Tensor, wanted: Type, projector: str) -> Type:
     """The type a tensor gets in a file of the wanted type."""
-    if len(tensor.shape) == 1 or tensor.target in KEEP_F32 or wanted is Type.F32:
+    if len(tensor.shape) == 1 or wanted is Type.F32:
         return Type.F32
-    if tensor.target in KEEP_F16 or tensor.shape[-1] % block_size(wanted):
-        return Type.F16
-    return wanted
+    if (kept := kept_type(tensor.target, projector)) is not None:
+        return Type[kept]
+    return FALLBACK if _falls_back(tensor, wanted.name) else wanted
 
 
-def _is_matrix(tensor: Tensor) -> bool:
-    return len(tensor.shape) == 2 and tensor.target not in KEEP_F32 | KEEP_F16
+def _falls_back(tensor: Tensor, wanted: str) -> bool:
+    matrix = len(tensor.shape) == 2 and not is_kept(tensor.target)
+    return matrix and tensor.shape[-1] % block_size(Type[wanted]) > 0
 
 
 def _shape(tensor: Tensor, patch: int) -> tuple[int, ...]:
@@ -74,4 +77,4 @@ def _fields(source: Source, wanted: str) -> list[Field]:
         "file_type": int(MMPROJ_TYPES[wanted]),
         "quantization_version": gguf.GGML_QUANT_VERSION,
     }
-    return [Field(rule.key, rule.kind, values[rule.value]) for rule in MMPROJ_KEYS]
+    return [Field(rule.key, rule.kind, values[rule.value]) for rule in mmproj_keys(source.vision)]

@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, fields
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -51,7 +52,10 @@ class VisionInfo:
     """Patches on a side of one visual token."""
     positions: int
     """Side of the position table in patches."""
-    projector_width: int
+    projector_width: int | None
+    """Width of the projector's hidden layer, None where it is one linear layer."""
+    projector: str = "lfm2"
+    """The runtime's name of the projector, a key of magicvl.mmproj.contract.PROJECTORS."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,20 @@ class PictureInfo:
     tile: int
     """Side of a full tile in px."""
     max_tiles: int
+    """Most tiles of one picture, an overview among them."""
     mean: tuple[float, float, float]
     """Per channel, of values in 0..1."""
     std: tuple[float, float, float]
     resample: str = "bilinear"
-    """Filter of the resize; Pillow's, antialiased."""
+    """Filter of the resize, one of magicvl.edge.plan.RESAMPLES; Pillow's, antialiased."""
+    policy: str = "native"
+    """How pictures are cut, one of magicvl.edge.plan.POLICIES."""
+    longest: int | None = None
+    """Longest side in px that a policy resizes to, None where it has none."""
+    enlarge: bool = True
+    """Whether a smaller picture is enlarged to `longest`."""
+    overview: bool = True
+    """Whether several tiles come with an overview, where the policy leaves a choice."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +101,34 @@ class Lock:
 
     name: str
     files: dict[str, FileEntry]
-    """Keys `llm` and `mmproj`."""
+    """Keys `llm` and `mmproj`, and `lora` where an adapter of the decoder comes along."""
     vision: VisionInfo
     language: LanguageInfo
     picture: PictureInfo
     pieces: Pieces
     provenance: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    """What the conversion did to each tensor."""
     parity: dict[str, Any] = field(default_factory=dict)
+    """What `magicvl parity` found."""
+    lora_scale: float = 1.0
+    """What the decoder's adapter is multiplied with, beside its own alpha / rank."""
     format: int = LOCK_FORMAT
 
     @property
     def grid(self) -> Grid:
         """The grid that plans are made with."""
-        return Grid(self.vision.patch * self.vision.unshuffle, self.picture.tile, self.picture.max_tiles)
+        picture = self.picture
+        return Grid(
+            unit=self.vision.patch * self.vision.unshuffle,
+            tile=picture.tile,
+            max_tiles=picture.max_tiles,
+            policy=picture.policy,
+            longest=picture.longest,
+            enlarge=picture.enlarge,
+            overview=picture.overview,
+            resample=picture.resample,
+        )
 
 
 @dataclass(frozen=True)
@@ -156,13 +184,15 @@ def lock_from_json(data: dict[str, Any]) -> Lock:
     picture = data["picture"]
     lock = Lock(
         name=str(data["name"]),
-        files={role: _file_entry(data["files"][role]) for role in ("llm", "mmproj")},
+        files={role: _file_entry(data["files"][role]) for role in _roles(data["files"])},
         vision=_typed(VisionInfo, data["vision"]),
         language=_typed(LanguageInfo, data["language"]),
         picture=_typed(PictureInfo, picture | {"mean": _triple(picture["mean"]), "std": _triple(picture["std"])}),
         pieces=_typed(Pieces, data["pieces"]),
         provenance=dict(data.get("provenance", {})),
+        report=dict(data.get("report", {})),
         parity=dict(data.get("parity", {})),
+        lora_scale=_finite(data.get("lora_scale", 1.0)),
     )
     try:
         lock.grid  # noqa: B018 - its own check is what is wanted
@@ -185,6 +215,17 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _roles(files: dict[str, Any]) -> list[str]:
+    return ["llm", "mmproj", *(["lora"] if "lora" in files else [])]
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError(f"{value!r} is no finite number")
+    return number
+
+
 def _file_entry(data: dict[str, Any]) -> FileEntry:
     entry = _typed(FileEntry, data)
     path = PurePosixPath(entry.path)
@@ -201,10 +242,10 @@ def _typed(kind: type[T], data: dict[str, Any]) -> T:
     made = kind(**data)
     for item in fields(made):  # type: ignore[arg-type]
         value = getattr(made, item.name)
-        if item.type in (int, str, str | None):
-            if not isinstance(value, item.type) or isinstance(value, bool):  # type: ignore[arg-type]
+        if item.type in (int, str, bool, str | None, int | None):
+            if not isinstance(value, item.type) or isinstance(value, bool) != (item.type is bool):  # type: ignore[arg-type]
                 raise TypeError(f"{item.name} is {value!r}")
-            if isinstance(value, int) and value < 1:
+            if isinstance(value, int) and item.type is not bool and value < 1:
                 raise ValueError(f"{item.name} is {value}, it must be at least 1")
     return made
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from magicvl.edge.pixels import overview, resize
 from magicvl.edge.plan import Box, Grid, Plan
 from magicvl.errors import MagicVLError, UsageError
 
@@ -12,19 +13,34 @@ from magicvl.errors import MagicVLError, UsageError
 _DARK, _LIGHT = (0, 0, 0, 255), (255, 255, 255, 255)
 _TOKEN_DARK, _TOKEN_LIGHT = (0, 0, 0, 110), (255, 255, 255, 110)
 _LABEL = (0, 0, 0, 180)
+_GAP = 16
+"""White px between the picture and its overview."""
 
 
 def draw_plan(picture: Image.Image, plan: Plan, grid: Grid) -> Image.Image:
-    """The resized picture, RGB, with the plan on it. `picture` is upright RGB, as `open_picture` gives it."""
-    resized = picture if picture.size == plan.resized else picture.resize(plan.resized, Image.Resampling.BILINEAR)
-    layer = Image.new("RGBA", plan.resized, (0, 0, 0, 0))
+    """The resized picture, RGB, with the plan on it, and an overview to its right.
+
+    `picture` is upright RGB, as `open_picture` gives it.
+    """
+    canvas = resize(picture, plan)
+    boxes = list(plan.tile_boxes)
+    if plan.overview is not None:
+        beside = overview(canvas, plan)
+        left = canvas.width + _GAP
+        boxes[plan.overview] = (left, 0, left + beside.width, beside.height)
+        wide = Image.new("RGB", (left + beside.width, canvas.height), "white")
+        wide.paste(canvas, (0, 0))
+        wide.paste(beside, (left, 0))
+        canvas = wide
+    layer = Image.new("RGBA", canvas.size, (0, 0, 0, 0))
     pen = ImageDraw.Draw(layer)
-    _token_grid(pen, plan.resized, grid.unit)
-    for box in plan.tile_boxes:
+    for box in boxes:
+        _token_grid(pen, box, grid.unit)
+    for box in boxes:
         _border(pen, box)
-    for number, box in enumerate(plan.tile_boxes):
+    for number, box in enumerate(boxes):
         _number(pen, box, str(number))
-    return Image.alpha_composite(resized.convert("RGBA"), layer).convert("RGB")
+    return Image.alpha_composite(canvas.convert("RGBA"), layer).convert("RGB")
 
 
 def check_target(path: Path, *, force: bool) -> None:
@@ -49,14 +65,14 @@ def save_png(picture: Image.Image, path: Path, *, force: bool = False) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _token_grid(pen: ImageDraw.ImageDraw, size: tuple[int, int], unit: int) -> None:
-    width, height = size
-    for x in range(unit, width, unit):
-        pen.line((x - 1, 0, x - 1, height), _TOKEN_DARK)
-        pen.line((x, 0, x, height), _TOKEN_LIGHT)
-    for y in range(unit, height, unit):
-        pen.line((0, y - 1, width, y - 1), _TOKEN_DARK)
-        pen.line((0, y, width, y), _TOKEN_LIGHT)
+def _token_grid(pen: ImageDraw.ImageDraw, box: Box, unit: int) -> None:
+    left, top, right, bottom = box
+    for x in range(left + unit, right, unit):
+        pen.line((x - 1, top, x - 1, bottom - 1), _TOKEN_DARK)
+        pen.line((x, top, x, bottom - 1), _TOKEN_LIGHT)
+    for y in range(top + unit, bottom, unit):
+        pen.line((left, y - 1, right - 1, y - 1), _TOKEN_DARK)
+        pen.line((left, y, right - 1, y), _TOKEN_LIGHT)
 
 
 def _border(pen: ImageDraw.ImageDraw, box: Box) -> None:

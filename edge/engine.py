@@ -22,8 +22,8 @@ import numpy as np
 from magicvl.edge.answer import Answer, FinishReason, Options, Timings, Usage
 from magicvl.edge.bundle import read_bundle
 from magicvl.edge.gguf_check import read_gguf
-from magicvl.edge.llama import Context, Floats, Model, Sampler, Vision
-from magicvl.edge.pair import check_pair
+from magicvl.edge.llama import Adapter, Context, Floats, Model, Sampler, Vision
+from magicvl.edge.pair import check_lora, check_pair
 from magicvl.edge.pixels import PictureSource
 from magicvl.edge.request import Request, as_pictures, chat_template, open_and_cut, prepare
 from magicvl.edge.threads import physical_cores
@@ -63,11 +63,15 @@ class Engine:
         found.verify()
         llm, mmproj = read_gguf(found.path("llm")), read_gguf(found.path("mmproj"))
         check_pair(self.lock, llm, mmproj)
+        lora = read_gguf(found.path("lora")) if "lora" in self.lock.files else None
+        if lora is not None:
+            check_lora(llm, lora)
         self._template = chat_template(llm)
         self._busy = threading.Lock()
         self._kept: Context | None = None
         with ExitStack() as owned:
             self._model = owned.enter_context(Model(llm.path))
+            self._adapter = Adapter(lora.path, self._model, self.lock.lora_scale) if lora is not None else None
             self._vision = owned.enter_context(
                 Vision(mmproj.path, self._model, self.lock.grid.unit, self.lock.grid.tile, self.threads)
             )
@@ -258,6 +262,8 @@ class Engine:
             self._kept = None
         if self._kept is None:
             self._kept = Context(self._model, -(-size // CONTEXT_STEP) * CONTEXT_STEP, self.threads)
+            if self._adapter is not None:
+                self._adapter.apply(self._kept)
         self._kept.clear()
         return self._kept
 

@@ -8,17 +8,19 @@ Layout (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), little-endia
     padding to `general.alignment`, then the tensors' data at their offsets
 
 Every count, length and offset is compared with what the file still has before anything is read by it,
-and the data itself is never read.
+and the data itself is never read. What the metadata takes as Python objects is counted too: a few bytes of a
+file can be many of memory.
 """
 
 import os
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
 
 from magicvl.errors import BundleError
 
@@ -33,14 +35,24 @@ MAX_NAME = 256
 """Longest key, in bytes."""
 MAX_TENSOR_NAME = 63
 """Longest name of a tensor in bytes; ggml keeps 64 with the closing zero."""
-MAX_STRING = 2**24
+MAX_STRING = 2**22
+"""Longest string in bytes; the longest chat templates have a hundredth of it."""
 MAX_ARRAY = 2**22
 """Most elements of one array: 27 times the vocabulary of Qwen3."""
+MAX_STRINGS = 3 * 2**18
+"""Most strings in all arrays together: the longest vocabularies have 262,144 tokens and twice as many merges."""
+MAX_MEMORY = 2**27
+"""Most bytes of memory that all values together take; a vocabulary of 250,000 tokens takes about 40 MB."""
 MAX_DIMS = 4
 MAX_ALIGNMENT = 2**16
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+_LENGTH = struct.Struct("<Q")
+_WINDOW = 2**20
+"""Bytes that are read ahead."""
+_POINTER, _NUMBER, _TEXT = 8, 32, 76
+"""Bytes of memory of an element's place in an array, at most of a number, and at most of a string of no length."""
 
 BLOCKS: Mapping[int, tuple[str, int, int]] = MappingProxyType(
     {
@@ -139,7 +151,7 @@ def read_gguf(path: str | os.PathLike[str]) -> GgufFile:
     if not path.is_file():
         raise BundleError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     try:
-        with path.open("rb") as file:
+        with BufferedReader(FileIO(path), _WINDOW) as file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise BundleError(f"{path}: the file is empty; copy or convert it again")
@@ -151,11 +163,13 @@ def read_gguf(path: str | os.PathLike[str]) -> GgufFile:
 class _Reader:
     """A cursor over the file that refuses to pass its end."""
 
-    def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
+    def __init__(self, path: Path, file: "BufferedReader[FileIO]", size: int) -> None:
         self.path = path
         self.file = file
         self.size = size
         self.at = 0
+        self.memory = 0
+        self.texts = 0
 
     def read(self) -> GgufFile:
         if self.take(4, "the magic") != b"GGUF":
@@ -219,9 +233,10 @@ class _Reader:
         kind = self.number("I", f"the type of {key}")
         count = self.count(MAX_ARRAY, f"elements of {key}")
         if kind == _STRING:
-            return tuple(self.string(MAX_STRING, key) for _ in range(count))
+            return tuple(self.strings(count, key))
         if kind not in _SCALARS:
             raise self.error(f"{key} is an array of the unknown type {kind:,}")
+        self.spend(count * (_POINTER + _NUMBER), key)
         layout = struct.Struct(f"<{count}{_SCALARS[kind]}")
         return layout.unpack(self.take(layout.size, key))
 
@@ -234,12 +249,45 @@ class _Reader:
         value: Scalar = layout.unpack(self.take(layout.size, key))[0]
         return value
 
+    def strings(self, count: int, what: str) -> list[str]:
+        """Vocabularies are long: most strings are cut out of what was read ahead, without a call for each."""
+        self.texts += count
+        if self.texts > MAX_STRINGS:
+            raise self.error(f"{self.texts:,} strings up to {what}, at most {MAX_STRINGS:,} are read")
+        found: list[str] = []
+        while len(found) < count:
+            window = self.file.peek()
+            at, room = 0, min(len(window), MAX_HEADER - self.at)
+            first = len(found)
+            while len(found) < count and at + 8 <= room:
+                end = at + 8 + _LENGTH.unpack_from(window, at)[0]
+                if end > room:
+                    break
+                found.append(window[at + 8 : end].decode("utf-8", "replace"))
+                at = end
+            self.file.read(at)
+            self.at += at
+            # A byte of the file is at most a character of four; to weigh each string would cost as much as to read it.
+            made = len(found) - first
+            self.spend(made * (_POINTER + _TEXT) + (at - 8 * made) * 4, what)
+            if len(found) < count:
+                # It reaches past what was read ahead, or past a limit, which this one tells.
+                found.append(self.string(MAX_STRING, what))
+        return found
+
     def string(self, limit: int, what: str) -> str:
         length = self.number("Q", f"the length of {what}")
         if length > limit:
             raise self.error(f"{what} claims {length:,} bytes, at most {limit:,} are read")
         # Vocabularies of byte tokens are not always UTF-8.
-        return self.take(length, what).decode("utf-8", "replace")
+        text = self.take(length, what).decode("utf-8", "replace")
+        self.spend(sys.getsizeof(text) + _POINTER, what)
+        return text
+
+    def spend(self, size: int, what: str) -> None:
+        self.memory += size
+        if self.memory > MAX_MEMORY:
+            raise self.error(f"the values up to {what} take more than {MAX_MEMORY:,} bytes of memory")
 
     def count(self, limit: int, what: str) -> int:
         number = self.number("Q", f"the number of {what}")

@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import threading
+import unicodedata
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -32,9 +33,14 @@ if "OMP_WAIT_POLICY" not in os.environ:
 from llama_cpp import llama_cpp, mtmd_cpp
 
 Floats = npt.NDArray[np.float32]
+LIBRARY: Final = llama_cpp._lib
+"""The loaded libllama, for what llama-cpp-python does not name (magicvl.edge.ggml)."""
 
 BATCH = 512
 """Most tokens of one llama_decode: what Ctrl-C waits for at most."""
+
+NFC_PRE_TOKENIZERS = frozenset({"qwen2"})
+"""Pre-tokenizers of vocabularies that bring a text into Unicode's form NFC first. The runtime does not."""
 
 _LEVEL_ERROR = 4
 _words: deque[str] = deque(maxlen=3)
@@ -121,9 +127,17 @@ class Model(_Owner):
         self.vocabulary: Final = llama_cpp.llama_model_get_vocab(pointer)
         self.width: Final[int] = llama_cpp.llama_model_n_embd_inp(pointer)
         self.tokens: Final[int] = llama_cpp.llama_vocab_n_tokens(self.vocabulary)
+        self._composes: Final[bool] = self._value("tokenizer.ggml.pre") in NFC_PRE_TOKENIZERS
+
+    def _value(self, key: str) -> str:
+        """The first characters of a metadata value; empty where there is none."""
+        buffer = ctypes.create_string_buffer(64)
+        length = llama_cpp.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if length >= 0 else ""
 
     def tokenise(self, text: str, *, special: bool) -> list[int]:
         """Token ids of a text; nothing is added. Only where `special` is set may it spell special tokens."""
+        text = unicodedata.normalize("NFC", text) if self._composes else text
         data = text.encode("utf-8", "replace")
         # No token is shorter than a byte; some vocabularies put a space in front.
         room = len(data) + 8
@@ -222,6 +236,28 @@ class Context(_Owner):
         return values
 
 
+class Adapter:
+    """A LoRA of the decoder. It lives in its model, which frees it."""
+
+    def __init__(self, path: Path, model: Model, scale: float) -> None:
+        """`scale` multiplies what the file says of itself, alpha / rank."""
+        self.path = path
+        self.scale = scale
+        with _uninterrupted():
+            self.pointer: Final = llama_cpp.llama_adapter_lora_init(model.pointer, bytes(path))
+        if not self.pointer:
+            raise _error(f"{path}: llama.cpp cannot load this adapter")
+
+    def apply(self, context: Context) -> None:
+        """Adds the adapter to all that the context computes from now on."""
+        adapters = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(self.pointer)
+        scales = (ctypes.c_float * 1)(self.scale)
+        with _uninterrupted():
+            status = llama_cpp.llama_set_adapters_lora(context.pointer, adapters, 1, scales)
+        if status:
+            raise _error(f"{self.path}: llama.cpp cannot apply this adapter (status {status})")
+
+
 class Sampler(_Owner):
     """Picks tokens at random by their logits: llama.cpp's top-p, temperature and seeded distribution."""
 
@@ -244,8 +280,13 @@ class Sampler(_Owner):
 class Vision(_Owner):
     """Encoder and projector: a tile in, visual tokens out."""
 
-    def __init__(self, path: Path, model: Model, unit: int, tile: int, threads: int) -> None:
-        """`unit` and `tile` are the sides of a visual token and of the largest tile in px."""
+    def __init__(
+        self, path: Path, model: Model, unit: int, tile: int, threads: int, *, watch: Any | None = None
+    ) -> None:
+        """`unit` and `tile` are the sides of a visual token and of the largest tile in px.
+
+        `watch` sees what the graph computes (magicvl.edge.watch).
+        """
         super().__init__()
         self.model = model
         self.unit = unit
@@ -257,6 +298,10 @@ class Vision(_Owner):
         # Within these limits libmtmd leaves a tile's size alone.
         params.image_min_tokens = 1
         params.image_max_tokens = (tile // unit) ** 2
+        # The library calls it for as long as it lives.
+        self._watch: Final = watch
+        if watch is not None:
+            params.cb_eval = watch.callback
         with _uninterrupted():
             pointer = mtmd_cpp.mtmd_init_from_file(bytes(path), model.pointer, params)
             if not pointer:
@@ -280,11 +325,11 @@ class Vision(_Owner):
             chunks = mtmd_cpp.mtmd_input_chunks_init()
             owned.callback(mtmd_cpp.mtmd_input_chunks_free, chunks)
             chunk = self._image_chunk(chunks, bitmap)
-            count = mtmd_cpp.mtmd_input_chunk_get_n_tokens(chunk)
-            if count * self.unit**2 != width * height:
+            count = int(mtmd_cpp.mtmd_input_chunk_get_n_tokens(chunk))
+            planned = (width // self.unit) * (height // self.unit)
+            if count != planned:
                 raise EngineError(
-                    f"libmtmd makes {count} tokens of a tile of {width} x {height} px, "
-                    f"{width * height // self.unit**2} were planned"
+                    f"libmtmd makes {count} tokens of a tile of {width} x {height} px, {planned} were planned"
                 )
             if mtmd_cpp.mtmd_encode_chunk(self.pointer, chunk):
                 raise _error(f"libmtmd cannot encode a tile of {width} x {height} px")
@@ -298,7 +343,11 @@ class Vision(_Owner):
         return embeddings
 
     def _image_chunk(self, chunks: Any, bitmap: Any) -> Any:
-        """The one image chunk that libmtmd makes of a bitmap; the marks that it puts around are not ours."""
+        """The chunk in which libmtmd leaves a bitmap as it is; the marks that it puts around are not ours.
+
+        It makes one image of a tile; for Idefics3 two, a grid of one slice and an overview. Within our limits both
+        are the tile itself, and the overview, which comes last, is so by the least arithmetic.
+        """
         marker = mtmd_cpp.mtmd_default_marker()
         text = mtmd_cpp.mtmd_input_text(marker, len(marker), False, True)
         bitmaps = (mtmd_cpp.mtmd_bitmap_p_ctypes * 1)(bitmap)
@@ -310,6 +359,7 @@ class Vision(_Owner):
             for chunk in found
             if mtmd_cpp.mtmd_input_chunk_get_type(chunk) == mtmd_cpp.MTMD_INPUT_CHUNK_TYPE_IMAGE
         ]
-        if len(images) != 1:
+        counts = {mtmd_cpp.mtmd_input_chunk_get_n_tokens(chunk) for chunk in images}
+        if len(images) not in (1, 2) or len(counts) != 1:
             raise EngineError(f"libmtmd cut a tile into {len(images)} pieces")
-        return images[0]
+        return images[-1]

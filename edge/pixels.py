@@ -50,15 +50,36 @@ def check_header(source: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def cut(picture: Image.Image, plan: Plan) -> list[Pixels]:
-    """Resizes an upright RGB picture by the plan and cuts it: arrays (height, width, 3), raster order.
+    """Resizes an upright RGB picture by the plan and cuts it: arrays (height, width, 3), in the plan's order.
 
-    The filter is Pillow's bilinear, which widens its support when it shrinks (antialiasing).
+    The filters are Pillow's, which widen their support when they shrink (antialiasing). nanoVLM's overview is the
+    one that differs from its reference: theirs is never rounded to 8 bits, which is up to half a step of 255.
     """
+    resized = resize(picture, plan)
+    pixels = np.asarray(resized, dtype=np.uint8)
+    tiles = [np.ascontiguousarray(pixels[top:bottom, left:right]) for left, top, right, bottom in plan.tile_boxes]
+    if plan.overview is not None:
+        tiles[plan.overview] = np.asarray(overview(resized, plan), dtype=np.uint8)
+    return tiles
+
+
+def resize(picture: Image.Image, plan: Plan) -> Image.Image:
+    """The picture as the plan's tiles cover it. Raises PictureError where it is not the plan's."""
     if picture.size != (plan.width, plan.height):
         raise PictureError(f"a picture of {picture.size} px does not belong to a plan of {plan.width} x {plan.height}")
-    resized = picture if picture.size == plan.resized else picture.resize(plan.resized, Image.Resampling.BILINEAR)
-    pixels = np.asarray(resized, dtype=np.uint8)
-    return [np.ascontiguousarray(pixels[top:bottom, left:right]) for left, top, right, bottom in plan.tile_boxes]
+    for size in (*plan.steps, plan.resized):
+        picture = _resampled(picture, size, plan.resample)
+    return picture
+
+
+def overview(resized: Image.Image, plan: Plan) -> Image.Image:
+    """The whole of a resized picture as one square tile."""
+    left, _, right, _ = plan.tile_boxes[-1 if plan.overview == 0 else 0]
+    return _resampled(resized, (right - left, right - left), plan.overview_resample)
+
+
+def _resampled(picture: Image.Image, size: tuple[int, int], name: str) -> Image.Image:
+    return picture if picture.size == size else picture.resize(size, Image.Resampling[name.upper()])
 
 
 def _open(source: str | os.PathLike[str] | bytes, name: str) -> Image.Image:

@@ -63,6 +63,16 @@ class Pieces:
     """Between two rows of tiles."""
     after: str = "<|image_end|>"
     """After the last tile."""
+    tile: str = ""
+    """Before each tile of several; `{row}` and `{column}` count from 1."""
+    overview: str = ""
+    """Before the overview."""
+    single: str = ""
+    """Before the only tile of a picture that has one."""
+    each: str = ""
+    """Before each of several pictures; `{picture}` counts from 0."""
+    placeholder: str = ""
+    """What the chat template writes for a picture where it takes a message in parts; empty where it takes a text."""
 
 
 def ask_messages(prompt: str, pictures: int) -> list[Message]:
@@ -71,51 +81,75 @@ def ask_messages(prompt: str, pictures: int) -> list[Message]:
 
 
 def render(
-    template: str, messages: Sequence[Message], *, bos: str = "", eos: str = "", answer: bool = True
+    template: str,
+    messages: Sequence[Message],
+    *,
+    bos: str = "",
+    eos: str = "",
+    answer: bool = True,
+    placeholder: str = "",
 ) -> list[Text | Picture]:
     """Renders messages by a Jinja chat template; `answer` adds the start of the assistant's turn.
 
-    Raises BundleError where the template is broken, UsageError where it refuses the messages.
+    With a `placeholder` the template gets each message in parts, as transformers' processors give it, and writes
+    that text for each picture; without one a message is a text. Raises BundleError where the template is broken or
+    writes another number of pictures, UsageError where it refuses the messages.
     """
     parts: list[str | Picture] = []
-    turns = []
+    turns: list[dict[str, object]] = []
     for message in messages:
-        marks = []
-        for part in message.parts:
-            marks.append(_mark(len(parts)))
-            parts.append(part)
-        turns.append({"role": message.role, "content": "".join(marks)})
+        first = len(parts)
+        parts.extend(message.parts)
+        numbered = list(enumerate(message.parts, first))
+        content = [_part(i, part) for i, part in numbered] if placeholder else "".join(_mark(i) for i, _ in numbered)
+        turns.append({"role": message.role, "content": content})
     frame = _render_frame(template, turns, bos, eos, answer)
-    segments: list[Text | Picture] = []
-    for i, piece in enumerate(_MARK.split(frame)):
-        if i % 2 and int(piece) >= len(parts):
-            raise BundleError("the chat template holds the private-use characters that stand for the user's words")
-        found = parts[int(piece)] if i % 2 else Text(piece, special=True)
-        segment = Text(found, special=False) if isinstance(found, str) else found
-        if not (isinstance(segment, Text) and not segment.text):
-            segments.append(segment)
-    return segments
+    if placeholder:
+        frame = _mark_pictures(frame, placeholder, [i for i, part in enumerate(parts) if isinstance(part, Picture)])
+    return _segments(_MARK.split(frame), parts)
+
+
+def wants_parts(template: str, placeholder: str) -> bool:
+    """Whether a template takes a message in parts and writes `placeholder` for a picture, where a test shows it."""
+    try:
+        made = render(template, ask_messages("?", 1), placeholder=placeholder)
+    except (BundleError, UsageError):
+        return False
+    return [type(part) for part in made if not (isinstance(part, Text) and part.special)] == [Picture, Text]
 
 
 def expand(segments: Sequence[Text | Picture], plans: Sequence[Plan], pieces: Pieces) -> list[Text | Tile]:
     """Replaces each picture by its tiles and the pieces around them."""
+    several = sum(isinstance(segment, Picture) for segment in segments) > 1
     expanded: list[Text | Tile] = []
     for segment in segments:
         if isinstance(segment, Text):
             expanded.append(segment)
         else:
-            expanded.extend(_expand_picture(segment.index, plans[segment.index], pieces))
+            each = pieces.each.replace("{picture}", str(segment.index)) if several else ""
+            placed = [Text(each, special=True), *_expand_picture(segment.index, plans[segment.index], pieces)]
+            expanded.extend(part for part in placed if not (isinstance(part, Text) and not part.text))
     return expanded
 
 
 def _expand_picture(index: int, plan: Plan, pieces: Pieces) -> list[Text | Tile]:
     placed: list[Text | Tile] = [Text(pieces.before, special=True)]
     for tile in range(len(plan.tile_boxes)):
-        if tile:
-            placed.append(Text(pieces.between if tile % plan.columns else pieces.row, special=True))
-        placed.append(Tile(index, tile))
+        placed += [Text(_before_tile(tile, plan, pieces), special=True), Tile(index, tile)]
     placed.append(Text(pieces.after, special=True))
-    return [part for part in placed if not (isinstance(part, Text) and not part.text)]
+    return placed
+
+
+def _before_tile(tile: int, plan: Plan, pieces: Pieces) -> str:
+    if len(plan.tile_boxes) == 1:
+        return pieces.single
+    if tile == plan.overview:
+        return pieces.overview
+    number = tile - (plan.overview == 0)
+    row, column = divmod(number, plan.columns)
+    # Not str.format: a lock comes from others, and format reaches into the objects that it is given.
+    own = pieces.tile.replace("{row}", str(row + 1)).replace("{column}", str(column + 1))
+    return ("" if number == 0 else pieces.between if column else pieces.row) + own
 
 
 # A private-use character on each side: templates pass it through, and no vocabulary spells it by chance.
@@ -126,7 +160,40 @@ def _mark(index: int) -> str:
     return f"\ue000{index}\ue001"
 
 
-def _render_frame(template: str, turns: list[dict[str, str]], bos: str, eos: str, answer: bool) -> str:
+def _segments(pieces: Sequence[str], parts: Sequence[str | Picture]) -> list[Text | Picture]:
+    """The frame and what belongs between: `pieces` are, in turn, a text of the frame and the number of a part."""
+    if any(int(number) >= len(parts) for number in pieces[1::2]):
+        raise BundleError("the chat template holds the private-use characters that stand for the user's words")
+    segments: list[Text | Picture] = [Text(pieces[0], special=True)]
+    for number, frame in zip(pieces[1::2], pieces[2::2], strict=True):
+        part, before = parts[int(number)], segments[-1]
+        if isinstance(part, str):
+            if isinstance(before, Text) and before.text.endswith(" ") and part:
+                # A word's token holds the space before it: "User: " and "what" must not part there.
+                segments[-1], part = Text(before.text[:-1], special=True), " " + part
+            segments.append(Text(part, special=False))
+        else:
+            segments.append(part)
+        segments.append(Text(frame, special=True))
+    return [segment for segment in segments if not (isinstance(segment, Text) and not segment.text)]
+
+
+def _part(index: int, part: str | Picture) -> dict[str, str]:
+    return {"type": "image"} if isinstance(part, Picture) else {"type": "text", "text": _mark(index)}
+
+
+def _mark_pictures(frame: str, placeholder: str, pictures: Sequence[int]) -> str:
+    """Puts the marks of the pictures in the places that the template gave them; the user's words are not in yet."""
+    pieces = frame.split(placeholder)
+    if len(pieces) != len(pictures) + 1:
+        raise BundleError(
+            f"the chat template writes {placeholder!r} {len(pieces) - 1} times for {len(pictures)} pictures; "
+            f"convert the checkpoint again"
+        )
+    return pieces[0] + "".join(_mark(i) + piece for i, piece in zip(pictures, pieces[1:], strict=True))
+
+
+def _render_frame(template: str, turns: list[dict[str, object]], bos: str, eos: str, answer: bool) -> str:
     try:
         return _compile(template).render(messages=turns, bos_token=bos, eos_token=eos, add_generation_prompt=answer)
     except UsageError:

@@ -98,7 +98,9 @@ def prepare(
     messages = ask_messages(prompt, len(plans))
     if system is not None:
         messages.insert(0, Message("system", (system,)))
-    segments = render(template.template, messages, bos=template.bos, eos=template.eos)
+    segments = render(
+        template.template, messages, bos=template.bos, eos=template.eos, placeholder=lock.pieces.placeholder
+    )
     parts: list[list[int] | Pixels] = []
     text_tokens = 0
     for segment in expand(segments, plans, lock.pieces):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, PreTrainedTokenizerFast, Siglip2VisionConfig
+from transformers import CONFIG_MAPPING, PreTrainedTokenizerFast, Siglip2VisionConfig
 
 from magicvl.convert.bundle import convert
 from magicvl.mmproj.configuration import MagicVLConfig
@@ -90,7 +90,7 @@ def build_config(
             num_patches=24 * 24,
             vision_use_head=False,
         ),
-        text_config=LlamaConfig(**decoder),
+        text_config=CONFIG_MAPPING[str(decoder.pop("model_type", "llama"))](**decoder),
         **{
             "projector_hidden_size": 128,
             "image_token_id": tokenizer.convert_tokens_to_ids("<|image|>"),

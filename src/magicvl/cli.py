@@ -159,11 +159,23 @@ def plan(
 
 
 @app.command()
-def convert(
-    checkpoint: Annotated[Path, typer.Argument(help="A MagicVL checkpoint directory.", show_default=False)],
+def convert(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(help="A checkpoint: MagicVL, Idefics3, SmolVLM, LLaVA or nanoVLM.", show_default=False),
+    ],
     bundle: Annotated[Path, typer.Argument(help="The bundle directory to make.", show_default=False)],
-    llm_type: Annotated[str, typer.Option(help="Type of the decoder: F16, Q8_0 or Q4_K_M.")] = "F16",
-    mmproj_type: Annotated[str, typer.Option(help="Type of the encoder: F32, F16 or Q8_0.")] = "F16",
+    llm_type: Annotated[
+        str, typer.Option(help="Type of the decoder: F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0 or IQ4_NL.")
+    ] = "F16",
+    mmproj_type: Annotated[str, typer.Option(help="Type of the encoder: F32, F16, BF16, Q8_0, Q5_0 or Q4_0.")] = "F16",
+    adapter: Annotated[
+        Path | None, typer.Option(help="Directory of a PEFT LoRA; its part of the decoder becomes lora.gguf.")
+    ] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Merge the adapter into the decoder instead.")] = False,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Directory of the tokenizer. [default: the checkpoint's own]")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -173,9 +185,19 @@ def convert(
     from magicvl.convert.progress import bar
 
     with bar() as steps:
-        report = make_bundle(checkpoint, bundle, llm_type=llm_type, mmproj_type=mmproj_type, force=force, steps=steps)
+        report = make_bundle(
+            checkpoint,
+            bundle,
+            llm_type=llm_type,
+            mmproj_type=mmproj_type,
+            adapter=adapter,
+            merge=merge,
+            tokenizer=tokenizer,
+            force=force,
+            steps=steps,
+        )
     if as_json:
-        _print_json(asdict(report))
+        _print_json(report.to_json())
     else:
         print(report.to_text())
 
@@ -199,18 +221,42 @@ def restore(
 @app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(help="A GGUF file or a bundle directory.", show_default=False)],
+    verify: Annotated[bool, typer.Option("--verify", help="Compare a bundle's hashes; reads every byte.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show metadata, tensors, types and sizes of a GGUF file or a bundle, from its headers alone."""
+    """Show metadata, tensors, types, sizes and warnings of a GGUF file or a bundle, from its headers alone."""
     from magicvl.convert.inspection import inspect as read_headers
     from magicvl.convert.inspection import to_json, to_text
 
-    found = read_headers(path)
+    found = read_headers(path, verify=verify)
     if as_json:
         _print_json(to_json(found))
     else:
         print(to_text(found))
+
+
+@app.command()
+def parity(
+    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint directory.", show_default=False)],
+    bundle: Annotated[Path, typer.Argument(help="The bundle that was made from it.", show_default=False)],
+    threads: Threads = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare a bundle with its checkpoint, stage by stage; needs torch.
+
+    The verdict goes into the bundle's lock. Exit code 1 where a stage fails.
+    """
+    from magicvl.convert.parity import parity as compare
+
+    result = compare(checkpoint, bundle, threads=threads, progress=_progress())
+    if as_json:
+        _print_json(result.to_json())
+    else:
+        print(result.to_text())
+    if not result.passed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -356,10 +402,10 @@ def _print_json(data: dict[str, object]) -> None:
 
 
 def _print_plan(path: Path, planned: "Plan") -> None:
-    rows = len(planned.tile_boxes) // planned.columns
     print(f"{path}: {planned.width} x {planned.height} px")
     print(f"resized  {planned.resized[0]} x {planned.resized[1]} px")
-    print(f"tiles    {len(planned.tile_boxes)} ({planned.columns} across, {rows} down)")
+    and_overview = "" if planned.overview is None else ", and an overview of the whole"
+    print(f"tiles    {len(planned.tile_boxes)} ({planned.columns} across, {planned.rows} down{and_overview})")
     print(f"tokens   {planned.tokens}")
     if planned.scale != 1:
-        print(f"scale    {planned.scale:.3f}: the picture is larger than the budget or the most tiles")
+        print(f"scale    {planned.scale:.3f}: the picture is larger than the budget or the model's tiles allow")

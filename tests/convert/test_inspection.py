@@ -1,12 +1,19 @@
 """`magicvl inspect` on a file, on a bundle, and on what is neither."""
 
 import json
+import os
+import shutil
+import struct
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 
 from magicvl import cli
-from magicvl.convert.inspection import inspect, to_text
+from magicvl.convert.inspection import inspect, to_json, to_text
 
 
 def test_a_bundle(tiny_bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -46,3 +53,102 @@ def test_what_is_no_gguf(content: bytes, tmp_path: Path, capfd: pytest.CaptureFi
     assert capfd.readouterr().err.count("\n") == 1
     assert cli.run(["inspect", str(tmp_path)]) == 1
     assert "no bundle" in capfd.readouterr().err
+
+
+def lock(bundle: Path, edit: Callable[[dict[str, object]], None]) -> None:
+    data = json.loads((bundle / "magicvl.json").read_text())
+    edit(data)
+    (bundle / "magicvl.json").write_text(json.dumps(data))
+
+
+def test_a_good_bundle_has_no_warning_but_that_nobody_compared_it(tiny_bundle: Path, tmp_path: Path) -> None:
+    found = inspect(tiny_bundle, verify=True)
+    assert [file.warnings for file in found.files] == [[], []]
+    assert found.warnings == [
+        "it was never compared with its checkpoint: magicvl parity CHECKPOINT BUNDLE does that",
+    ]
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    lock(bundle, lambda data: data.update(parity={"passed": True}))
+    assert inspect(bundle).warnings == []
+    lock(bundle, lambda data: data.update(parity={"passed": False, "failed_at": "pixels"}))
+    assert inspect(bundle).warnings == ["magicvl parity found a fault at: pixels"]
+
+
+def test_a_bundle_whose_files_are_not_the_locks(
+    tiny_bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    with (bundle / "llm.gguf").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\xff")
+    with (bundle / "mmproj.gguf").open("ab") as file:
+        file.write(bytes(100_000))
+    lock(bundle, lambda data: data["vision"].update(width=72))  # type: ignore[attr-defined]
+    found = to_json(inspect(bundle, verify=True))
+    text = "; ".join(found["warnings"])
+    assert "mmproj.gguf has" in text and "the lock says" in text
+    assert "clip.vision.embedding_length is 64, the lock says 72" in text
+    assert "llm.gguf: its sha256 is not the lock's" in text
+    assert "100,000 bytes after the last tensor belong to nothing" in found["files"][1]["warnings"]
+    assert cli.run(["inspect", str(bundle)]) == 0
+    assert capfd.readouterr().out.count("warning: ") == 4
+    assert cli.run(["inspect", str(bundle / "llm.gguf"), "--verify"]) == 2
+
+
+def test_odd_files(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "odd.gguf", "llama")
+    writer.add_block_count(30)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_K_M)
+    writer.add_token_list(["a", "b"])
+    writer.add_tensor("token_embd.weight", np.ones((3, 64), np.float16))
+    writer.add_tensor("blk.0.attn_norm.weight", np.ones(64, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    warnings = inspect(tmp_path / "odd.gguf").files[0].warnings
+    assert warnings == [
+        "general.file_type says MOSTLY_Q4_K_M, most numbers are F16",
+        "llama.block_count is 30, the file has tensors of 1 blocks",
+        "no chat template (tokenizer.chat_template): the decoder cannot be asked as it was trained",
+        "no tokenizer.ggml.eos_token_id: nothing ends an answer",
+        "2 tokens, and an embedding table of 3 rows",
+    ]
+    data = (tmp_path / "odd.gguf").read_bytes()
+    at = data.index(b"general.file_type") + len(b"general.file_type") + 4
+    (tmp_path / "odd.gguf").write_bytes(data[:at] + struct.pack("<I", 999) + data[at + 4 :])
+    assert "general.file_type is 999, which llama.cpp does not know" in inspect(tmp_path / "odd.gguf").files[0].warnings
+
+
+def test_four_gigabytes_are_described_without_reading_them(tmp_path: Path) -> None:
+    path = tmp_path / "large.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(128)
+    writer.add_token_list([f"token {i}" for i in range(50_000)])
+    for i in range(128):
+        # 32 MiB each, in BF16.
+        shape, kind = (4096, 4096), gguf.GGMLQuantizationType.BF16
+        writer.add_tensor_info(f"blk.{i}.ffn_up.weight", shape, np.dtype(np.float16), 2**25, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    header = -(-path.stat().st_size // 32) * 32
+    with path.open("r+b") as file:
+        file.truncate(header + 2**32)
+    before, started = bytes_read(), time.process_time()
+    found = inspect(path)
+    # A fiftieth of that where it was written; a hundred times as long if it read the tensors.
+    assert time.process_time() - started < 1
+    assert bytes_read() - before < header + 2**21
+    assert found.files[0].parameters == 2**31
+    assert found.files[0].size > 2**32
+    assert path.stat().st_blocks * 512 < 2**24, "the file is not sparse: this test shows little"
+
+
+def bytes_read() -> int:
+    """What this process has read from files so far, from caches too."""
+    status = Path("/proc/self/io")
+    if not status.exists():
+        pytest.skip("this system does not count the bytes that a process reads")
+    return int(next(line for line in status.read_text().splitlines() if line.startswith("rchar")).split()[1])

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,28 @@ def test_there_and_back_and_there(llm_type: str, mmproj_type: str, tiny_checkpoi
         assert tensors(first / name) == tensors(second / name)
         before, after = read_gguf(first / name).metadata, read_gguf(second / name).metadata
         assert {k for k in before if before[k] != after.get(k)} | (set(after) - set(before)) == {"general.name"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"model_type": "qwen2", "head_dim": 32},
+        {"model_type": "qwen3", "head_dim": 64, "tie_word_embeddings": False},
+    ],
+    ids=["qwen2", "qwen3"],
+)
+def test_other_decoders_come_back(
+    text: dict[str, object], build_tiny: Callable[..., Any], save_tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = build_tiny(text=text)
+    checkpoint = save_tiny(model, tmp_path / "checkpoint")
+    convert(checkpoint, tmp_path / "bundle", llm_type="F32", mmproj_type="F32")
+    restore(tmp_path / "bundle", tmp_path / "back")
+    again = MagicVLForConditionalGeneration.from_pretrained(tmp_path / "back").eval()
+    assert type(again.config.text_config) is type(model.config.text_config)
+    ids = torch.tensor([[3, 9, 200, 44, 17]])
+    with torch.no_grad():
+        assert torch.equal(again(input_ids=ids).logits, model(input_ids=ids).logits)
 
 
 def test_the_restored_checkpoint_is_the_first_one(tiny_checkpoint: Path, tiny_bundle: Path, tmp_path: Path) -> None:

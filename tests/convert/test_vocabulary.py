@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from magicvl.convert.bundle import convert
-from magicvl.convert.vocabulary import UNUSED, USER_DEFINED, read_vocabulary
-from magicvl.edge.llama import Model
+from magicvl.convert.vocabulary import PRE_TOKENIZERS, UNUSED, USER_DEFINED, read_vocabulary
+from magicvl.edge.llama import NFC_PRE_TOKENIZERS, Model
 from magicvl.errors import CheckpointError
 
 TEXTS = [
@@ -29,6 +29,7 @@ TEXTS = [
     "def f(x: int) -> int:\n    return x**2  # <b>&amp;</b>\n",
     "<|end|> <|user|>hi<|assistant|> <|image|><|nothing|> <|end|",
     "NUL \x00 and bell \x07",
+    "WE'LL I'Re 'S ''d \u00a0\u3000 x \t\r\n\n  if  12345678 4 x\u0308 \u1100\u1161 \u00c5 \u212b",
 ]
 
 
@@ -49,6 +50,7 @@ def test_ids_are_equal(text: str, special: bool, model: Model, tiny_tokenizer: P
     assert model.tokenise(text, special=special) == hugging_face(tiny_tokenizer, text, special)
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters(codec="utf-8"), max_size=40), special=st.booleans())
 def test_ids_are_equal_for_any_text(
     text: str, special: bool, model: Model, tiny_tokenizer: PreTrainedTokenizerFast
@@ -65,7 +67,7 @@ def test_generation_ends_where_the_model_says(model: Model) -> None:
     assert [token for token in range(model.tokens) if model.ends(token)] == [2]
 
 
-def build(pre_tokenizer: pre_tokenizers.PreTokenizer) -> PreTrainedTokenizerFast:
+def build(pre_tokenizer: pre_tokenizers.PreTokenizer, **more: Any) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.decoder = decoders.ByteLevel()
@@ -76,10 +78,76 @@ def build(pre_tokenizer: pre_tokenizers.PreTokenizer) -> PreTrainedTokenizerFast
         show_progress=False,
     )
     tokenizer.train_from_iterator(["In 1905 and in 1984 there were 1905 words, 42 1905 1984"] * 9, trainer)
+    if more:
+        tokenizer = Tokenizer.from_str(json.dumps(changed(json.loads(tokenizer.to_str()), **more)))
     tokenizer.add_tokens([AddedToken("[user made]", special=False, normalized=False)])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", bos_token="<|image|>")
     fast.chat_template = "{{ messages }}"
     return fast
+
+
+def changed(data: dict[str, Any], *, normalizer: dict[str, str] | None, ignore_merges: bool) -> dict[str, Any]:
+    """A tokenizer.json with a token in it that no merge leads to."""
+    vocab = data["model"]["vocab"] | {"\u0120unreachable": len(data["model"]["vocab"])}
+    model = data["model"] | {"ignore_merges": ignore_merges, "vocab": vocab}
+    return data | {"normalizer": normalizer, "model": model}
+
+
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|NUMBERS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""As Qwen2's and Llama 3's own files have it."""
+SPLITS = {"qwen2": (r"\p{N}", {"type": "NFC"}), "llama-bpe": (r"\p{N}{1,3}", None)}
+# What this Python's Unicode does not know, the two libraries may not know alike; the long s: see PRE_TOKENIZERS.
+KNOWN = st.characters(codec="utf-8", exclude_categories=["Cn"], exclude_characters="\u017f")
+
+
+@pytest.fixture(scope="module", params=SPLITS)
+def split(
+    request: pytest.FixtureRequest,
+    build_tiny: Callable[..., Any],
+    save_tiny: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[str, PreTrainedTokenizerFast, Model, Path]]:
+    numbers, normalizer = SPLITS[request.param]
+    steps = [
+        pre_tokenizers.Split(Regex(WORDS.replace("NUMBERS", numbers)), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ]
+    tokenizer = build(pre_tokenizers.Sequence(steps), normalizer=normalizer, ignore_merges=request.param == "llama-bpe")
+    place = tmp_path_factory.mktemp("split")
+    save_tiny(build_tiny(image_token_id=1, text={"eos_token_id": 0}), place / "checkpoint", tokenizer=tokenizer)
+    convert(place / "checkpoint", place / "bundle")
+    with Model(place / "bundle" / "llm.gguf") as loaded:
+        yield request.param, tokenizer, loaded, place / "checkpoint"
+
+
+def test_split_regexes_are_known(split: tuple[str, PreTrainedTokenizerFast, Model, Path]) -> None:
+    name, tokenizer, model, checkpoint = split
+    assert read_vocabulary(checkpoint, 384).pre == name
+    for text in [*TEXTS, "1905[user made]1984", " unreachable", "a unreachable star"]:
+        for special in (True, False):
+            expected = hugging_face(tokenizer, text, special)
+            assert model.tokenise(text, special=special) == expected, text
+    whole = len(model.tokenise(" unreachable", special=False)) == 1
+    assert whole == (name == "llama-bpe")
+    composed = model.tokenise("e\u0301", special=False) == model.tokenise("\u00e9", special=False)
+    assert composed == (name in NFC_PRE_TOKENIZERS)
+
+
+@settings(deadline=None)
+@given(text=st.text(KNOWN, max_size=40), special=st.booleans())
+def test_split_ids_are_equal_for_any_text(
+    text: str, special: bool, split: tuple[str, PreTrainedTokenizerFast, Model, Path]
+) -> None:
+    _, tokenizer, model, _ = split
+    assert model.tokenise(text, special=special) == hugging_face(tokenizer, text, special)
+
+
+def test_the_runtime_side_knows_which_vocabularies_compose() -> None:
+    forms = {name: known.normaliser for name, known in PRE_TOKENIZERS.items()}
+    assert set(forms.values()) <= {None, "NFC"}
+    assert {name for name, form in forms.items() if form} == NFC_PRE_TOKENIZERS
 
 
 def test_gpt2_added_tokens_and_unused_rows(
@@ -106,12 +174,12 @@ def test_gpt2_added_tokens_and_unused_rows(
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("pre_tokenizer", {"type": "Whitespace"}, "byte-level BPE as GPT-2 has it"),
-        ("pre_tokenizer", None, "byte-level BPE as GPT-2 has it"),
+        ("pre_tokenizer", {"type": "Whitespace"}, "byte-level BPE as GPT-2"),
+        ("pre_tokenizer", None, "byte-level BPE as GPT-2"),
         ("pre_tokenizer", {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}, "is not known"),
-        ("normalizer", {"type": "NFC"}, "normalizer"),
+        ("normalizer", {"type": "NFC"}, 'normalizer {"type": "NFC"} beside the pre-tokenizer smollm'),
         ("model.type", "Unigram", "no BPE model"),
-        ("model.ignore_merges", True, "ignore_merges"),
+        ("model.ignore_merges", True, "ignore_merges is True beside"),
         ("model.byte_fallback", True, "byte_fallback"),
         ("model.merges", [["a", "b c"]], "no pair"),
         ("added_tokens.0.lstrip", True, "lstrip"),

@@ -147,3 +147,34 @@ def test_a_file_of_an_installed_package_is_found(bundle: Bundle) -> None:
     missing = replace(entry, package="no_such_package_anywhere")
     with pytest.raises(BundleError, match="install it first"):
         replace(bundle, lock=replace(bundle.lock, files={"llm": missing})).path("llm")
+
+
+def test_how_pictures_are_cut_survives_the_trip_through_json(bundle: Bundle) -> None:
+    picture = PictureInfo(
+        336, 17, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "lanczos", "nanovlm", 1344, enlarge=False, overview=False
+    )
+    lock = replace(bundle.lock, picture=picture, vision=replace(bundle.lock.vision, projector_width=None))
+    found = lock_from_json(json.loads(json.dumps(lock_to_json(lock))))
+    assert found == lock
+    assert found.grid == Grid(28, 336, 17, "nanovlm", 1344, enlarge=False, overview=False, resample="lanczos")
+
+
+@pytest.mark.parametrize(
+    "damage", [{"enlarge": 1}, {"longest": "1344"}, {"longest": 0}, {"policy": "fisheye"}, {"policy": 3}]
+)
+def test_odd_ways_to_cut_pictures_are_found(bundle: Bundle, damage: dict[str, object]) -> None:
+    data = lock_to_json(bundle.lock)
+    data["picture"] |= damage
+    (bundle.directory / "magicvl.json").write_text(json.dumps(data))
+    with pytest.raises(BundleError):
+        read_bundle(bundle.directory)
+
+
+def test_a_lock_of_the_time_before_policies_still_loads(bundle: Bundle) -> None:
+    data = lock_to_json(bundle.lock)
+    for key in ("policy", "longest", "enlarge", "overview"):
+        del data["picture"][key]
+    for key in ("tile", "overview", "single", "each", "placeholder"):
+        del data["pieces"][key]
+    del data["vision"]["projector"]
+    assert lock_from_json(data) == bundle.lock

@@ -1,6 +1,10 @@
 """The header reader: agrees with gguf on good files, and gives one line for every damage."""
 
+import json
+import random
 import struct
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import process_time
@@ -233,3 +237,136 @@ def test_a_vocabulary_of_150_thousand_tokens_is_read_quickly(tmp_path: Path) -> 
     # A third of a second where it was written.
     assert process_time() - started < 5
     assert found.texts("tokenizer.ggml.tokens")[-1] == "token149999"
+
+
+@pytest.fixture(scope="session")
+def headers(tiny_bundle: Path) -> list[bytes]:
+    """Two real files, a decoder with its vocabulary and an encoder, cut short behind their first tensors."""
+    cut = []
+    for name in ("llm.gguf", "mmproj.gguf"):
+        first = min(tensor.offset for tensor in read_gguf(tiny_bundle / name).tensors.values())
+        cut.append((tiny_bundle / name).read_bytes()[: first + 4096])
+    return cut
+
+
+NUMBERS = [0, 1, 2**16, 2**22, 2**31, 2**32 - 1, 2**62, 2**64 - 1]
+# Where (as a share of the file), what, and with which numbers: nothing that is drawn depends on the file.
+MUTATIONS = st.lists(
+    st.tuples(
+        st.floats(0, 1, exclude_max=True),
+        st.sampled_from(["number", "bytes", "cut", "repeat", "drop"]),
+        st.sampled_from(NUMBERS),
+        st.binary(min_size=4, max_size=4),
+        st.integers(1, 64),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def mutate(data: bytearray, where: float, what: str, number: int, four: bytes, count: int) -> None:
+    at = int(where * len(data))
+    if what == "number":
+        data[at : at + 8] = struct.pack("<Q", number)
+    elif what == "bytes":
+        data[at : at + 4] = four
+    elif what == "cut":
+        del data[max(1, at) :]
+    elif what == "repeat":
+        data[at:at] = data[at : at + count]
+    else:
+        del data[at : at + count]
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(which=st.integers(0, 1), mutations=MUTATIONS)
+def test_mutated_real_files_are_read_or_refused_in_time(
+    which: int, mutations: list[tuple[float, str, int, bytes, int]], headers: list[bytes], tmp_path: Path
+) -> None:
+    mutated = bytearray(headers[which])
+    for mutation in mutations:
+        mutate(mutated, *mutation)
+    path = tmp_path / "mutated.gguf"
+    path.write_bytes(mutated)
+    started = process_time()
+    try:
+        found = read_gguf(path)
+    except BundleError as error:
+        assert "\n" not in str(error)
+    else:
+        assert all(t.offset + t.size <= len(mutated) for t in found.tensors.values())
+    assert process_time() - started < 1
+
+
+# Reads every file of a directory with nothing of ours loaded but the reader; says what it took.
+CHILD = """
+import json, resource, sys, time
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
+from magicvl.edge.gguf_check import read_gguf
+from magicvl.errors import BundleError
+took = {}
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    for attempt in range(2):
+        started = time.process_time()
+        try:
+            said = f"{len(read_gguf(path).metadata)} keys"
+        except BundleError as error:
+            said = str(error)
+        seconds = time.process_time() - started
+        # A busy machine's processor time is not only ours: the better of two.
+        took[path.name] = [min(seconds, took.get(path.name, [seconds])[0]), said]
+        if seconds < 0.5:
+            break
+# Not ru_maxrss: that of a child begins with its parent's.
+status = Path("/proc/self/status").read_text() if Path("/proc/self/status").exists() else "VmHWM: 0 kB"
+peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+print(json.dumps({"took": took, "kilobytes": int(peak.split()[1])}))
+"""
+
+
+def monsters() -> dict[str, bytes]:
+    """Small or middling files that ask for as much memory and time as the format lets them."""
+    most, strings = 3 * 2**20, 3 * 2**18
+    emoji = "\U0001f642".encode()
+    half = b"\x80" * 2**21
+    short = struct.pack("<Q", 5) + b"\x80" + emoji
+    return {
+        "doubles": file([], [text("k") + struct.pack("<IIQ", 9, 12, most) + bytes(8 * most)]),
+        "too many doubles": file([], [text("k") + struct.pack("<IIQ", 9, 12, 2**22)]),
+        "bytes": file([], [text(f"k{i}") + struct.pack("<IIQ", 9, 0, 2**20) + b"\x07" * 2**20 for i in range(3)]),
+        "empty strings": file([], [text("k") + struct.pack("<IIQ", 9, 8, strings) + bytes(8 * strings)]),
+        "short strings": file([], [text("k") + struct.pack("<IIQ", 9, 8, strings) + short * strings]),
+        "long strings": file(
+            [], [text(f"k{i}") + struct.pack("<IQ", 8, len(half) + 4) + half + emoji for i in range(18)]
+        ),
+        "keys": file([], [text(f"k{i}") + struct.pack("<II", 4, 1) for i in range(4096)]),
+        "tensors": file([tensor(f"t{i}", offset=128 * i) for i in range(16384)], data=bytes(128 * 16384)),
+        "too many strings": file([], [text("k") + struct.pack("<IIQ", 9, 8, strings + 1)]),
+        "a claim": file([], [text("k") + struct.pack("<IIQ", 9, 8, strings)]),
+    }
+
+
+def test_no_file_costs_a_second_or_200_megabytes(headers: list[bytes], tmp_path: Path) -> None:
+    for name, data in monsters().items():
+        (tmp_path / name).write_bytes(data)
+    source = random.Random(0)
+    for i in range(120):
+        mutated = bytearray(source.choice(headers))
+        for _ in range(source.randrange(1, 6)):
+            at = source.randrange(len(mutated))
+            mutated[at : at + 8] = source.choice([struct.pack("<Q", 1 << source.randrange(64)), source.randbytes(8)])
+        (tmp_path / f"mutated {i:03}").write_bytes(mutated)
+    done = subprocess.run([sys.executable, "-c", CHILD, tmp_path], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["kilobytes"] < 200_000, found["kilobytes"]
+    slow = {name: took for name, took in found["took"].items() if took[0] > 1}
+    assert not slow
+    said = {name: words for name, (_, words) in found["took"].items()}
+    assert said["keys"] == "4096 keys"
+    assert said["tensors"] == "0 keys"
+    assert (said["doubles"], said["bytes"]) == ("1 keys", "3 keys")
+    assert "786,433 strings up to k, at most 786,432" in said["too many strings"]
+    for name in ("too many doubles", "long strings"):
+        assert "bytes of memory" in said[name], said[name]
+    assert "past the end" in said["a claim"]

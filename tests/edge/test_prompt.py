@@ -3,7 +3,7 @@
 import pytest
 
 from magicvl.edge.plan import Grid, plan
-from magicvl.edge.prompt import Message, Picture, Pieces, Text, Tile, ask_messages, expand, render
+from magicvl.edge.prompt import Message, Picture, Pieces, Text, Tile, ask_messages, expand, render, wants_parts
 from magicvl.errors import BundleError, UsageError
 
 # As SmolLM2-Instruct and, shortened to what messages without tools use, Qwen2.5 have them.
@@ -124,3 +124,33 @@ def test_a_loop_may_be_left_as_transformers_allows() -> None:
 def test_a_template_cannot_leave_its_sandbox(template: str) -> None:
     with pytest.raises(BundleError, match="template"):
         render(template, ask_messages("x", 0))
+
+
+PARTS = (
+    "{% for m in messages %}{{ m['role'] }}{% if m['content'][0]['type'] == 'image' %}:{% else %}: {% endif %}"
+    "{% for p in m['content'] %}{% if p['type'] == 'image' %}<image>{% else %}{{ p['text'] }}{% endif %}{% endfor %}"
+    "<end>{% endfor %}"
+)
+
+
+def test_a_template_may_take_messages_in_parts() -> None:
+    assert render(PARTS, ask_messages("What <image>?", 2), placeholder="<image>") == [
+        Text("user:", special=True),
+        Picture(0),
+        Picture(1),
+        Text("What <image>?", special=False),
+        Text("<end>", special=True),
+    ]
+    assert wants_parts(PARTS, "<image>")
+    assert not wants_parts("{% for m in messages %}{{ m['content'] }}{% endfor %}", "<image>")
+    with pytest.raises(BundleError, match="2 times for 1 pictures"):
+        render("<image>" + PARTS, ask_messages("?", 1), placeholder="<image>")
+
+
+def test_a_space_before_the_users_words_goes_with_them() -> None:
+    """As one text, `User: what` has the token ` what`; so must the pieces."""
+    assert render(PARTS, ask_messages("what", 0), placeholder="<image>") == [
+        Text("user:", special=True),
+        Text(" what", special=False),
+        Text("<end>", special=True),
+    ]

@@ -1,16 +1,26 @@
 """The tensor tables against what they describe: torch's own names and shapes, and gguf's names."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gguf
 import numpy as np
 import pytest
 
-from magicvl.convert.decoder import LLAMA_TENSORS, Decoder, decoder_tensors
+from magicvl.convert.decoder import Decoder, decoder_tensors
 from magicvl.convert.layout import to_checkpoint, to_gguf
-from magicvl.edge.bundle import VisionInfo
-from magicvl.mmproj.contract import MMPROJ_TENSORS, Layout, mmproj_tensors
+from magicvl.edge.bundle import PictureInfo, VisionInfo
+from magicvl.mmproj.contract import (
+    MMPROJ_TENSORS,
+    PROJECTORS,
+    Layout,
+    VisionNames,
+    kept_type,
+    mmproj_keys,
+    mmproj_tensors,
+    mmproj_values,
+)
 
 VISION = VisionInfo(
     width=64, layers=2, heads=2, feed_forward=128, patch=16, unshuffle=2, positions=24, projector_width=128
@@ -30,6 +40,7 @@ DECODER = Decoder(
     tied=False,
     attention_bias=True,
     mlp_bias=True,
+    output_bias=True,
 )
 
 
@@ -48,20 +59,49 @@ def test_names_are_unique() -> None:
     assert max(len(tensor.target) for tensor in due) < 64
 
 
-@pytest.mark.parametrize("rule", LLAMA_TENSORS, ids=lambda rule: rule.target)
-def test_decoder_names_are_those_of_gguf(rule: Any) -> None:
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
-    source = rule.source.format(layer=1).replace("model.language_model.", "model.")
-    assert names.get_name(source, try_suffixes=(".weight", ".bias")) == rule.target.format(layer=1)
-
-
-@pytest.mark.parametrize("rule", MMPROJ_TENSORS, ids=lambda rule: rule.target)
+@pytest.mark.parametrize("rule", MMPROJ_TENSORS, ids=lambda rule: f"{rule.target}-{rule.when}")
 def test_encoder_names_are_those_of_gguf(rule: Any) -> None:
+    """What gguf knows by transformers' names it must know by ours; LLaVA counts its linear layers from 0."""
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.MMPROJ, 2)
-    source = rule.source.format(layer=1).removeprefix("model.")
-    source = source.replace("vision_tower.", "vision_tower.vision_model.")
+    source = rule.source.format(layer=1).replace("tower.", "vision_tower.vision_model.")
+    source = source.replace("projector.linear.", "model.connector.modality_projection.proj.")
+    if source.startswith("projector."):
+        source = f"multi_modal_{source}"
     known = names.get_name(source, try_suffixes=(".weight", ".bias"))
-    assert known in (rule.target.format(layer=1), None)
+    assert known in (rule.target.format(layer=1), None) or rule.when == "mlp"
+
+
+@pytest.mark.parametrize("projector", PROJECTORS)
+def test_each_graph_has_its_own_tensors_and_keys(projector: str) -> None:
+    hidden = None if projector == "idefics3" else 128
+    vision = replace(VISION, projector=projector, projector_width=hidden)
+    targets = {tensor.target for tensor in mmproj_tensors(vision, 128)}
+    assert ("v.post_ln.weight" in targets) == (projector != "mlp")
+    assert {name for name in targets if name.startswith("mm.") and name.endswith("weight")} == {
+        "lfm2": {"mm.input_norm.weight", "mm.1.weight", "mm.2.weight"},
+        "idefics3": {"mm.model.fc.weight"},
+        "mlp": {"mm.0.weight", "mm.2.weight"},
+    }[projector]
+    keys = {rule.key for rule in mmproj_keys(vision)}
+    values = mmproj_values(vision, PictureInfo(400, 9, (0.5,) * 3, (0.5,) * 3), text_width=128, norm_eps=1e-6)
+    written = {"file_kind", "name", "file_type", "quantization_version"}
+    assert {rule.value for rule in mmproj_keys(vision)} <= values.keys() | written
+    assert ("clip.vision.projector.scale_factor" in keys) == (projector != "mlp")
+    assert ("clip.vision.feature_layer" in keys) == (projector == "mlp")
+    assert values["image_size"] == (384 if projector == "lfm2" else 400)
+    assert kept_type("v.patch_embd.weight", projector) == ("F32" if projector == "idefics3" else "F16")
+    assert kept_type("v.position_embd.weight", projector) == "F32"
+    assert kept_type("mm.2.weight", projector) is None
+
+
+def test_a_fused_attention_is_one_tensor_in_place_of_three() -> None:
+    names = VisionNames(flat_patches=False, fused_attention=True, batched_positions=True)
+    vision = replace(VISION, projector="idefics3", projector_width=None)
+    shapes = {tensor.target: tensor.shape for tensor in mmproj_tensors(vision, 128, names=names)}
+    assert shapes["v.blk.1.attn_qkv.weight"] == (192, 64) and shapes["v.blk.1.attn_qkv.bias"] == (192,)
+    assert not {name for name in shapes if ".attn_q." in name or ".attn_k." in name or ".attn_v." in name}
+    assert shapes["v.position_embd.weight"] == (1, 576, 64)
+    assert shapes["v.patch_embd.weight"] == (64, 3, 16, 16)
 
 
 @pytest.mark.parametrize(

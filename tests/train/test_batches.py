@@ -51,7 +51,7 @@ def test_accuracy_is_what_generate_says(pair: tuple) -> None:
     # Teach the model this one picture, so that some answers are right and the comparison means something.
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     batch = collate([sample], processor)
-    for _ in range(40):
+    for _ in range(100):
         logits = model_logits(model, batch)
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED)
         loss.backward()

@@ -1,0 +1,747 @@
+"""Checkpoints of other makers: converted, cut, encoded and answered as their own code does it in torch."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from gguf import GGUFReader
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+from transformers import (
+    Idefics3Config,
+    Idefics3ForConditionalGeneration,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
+)
+from transformers.models.idefics3 import Idefics3Processor
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+from magicvl.convert.bundle import convert
+from magicvl.convert.parity import parity
+from magicvl.convert.tolerance import TOLERANCES
+from magicvl.edge.engine import Engine
+from magicvl.edge.gguf_check import read_gguf
+from magicvl.edge.request import open_and_cut
+from magicvl.errors import CheckpointError
+
+Floats = npt.NDArray[np.float32]
+Make = Callable[..., Image.Image]
+
+PROMPT = "What is in the picture?"
+TURN = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": PROMPT}]}]
+SIZES = [(300, 200), (64, 64), (1, 90), (130, 7), (333, 500)]
+PARTS = (
+    "{% for m in messages %}<|user|>{{ m['role'] }}{% if m['content'][0]['type'] == 'image' %}:{% else %}: {% endif %}"
+    "{% for p in m['content'] %}{% if p['type'] == 'image' %}<image>{% else %}{{ p['text'] }}{% endif %}{% endfor %}"
+    "<|end|>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+WORDS = (
+    "{% for m in messages %}<|user|>{{ m['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the reference makes of one picture and PROMPT."""
+
+    ids: list[int]
+    pixels: Floats
+    """(tiles, 3, side, side), normalised."""
+    embeddings: Floats
+    """(visual tokens, width)."""
+    logits: Floats
+    """Of the first token of the answer."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A checkpoint and the code that it was made for."""
+
+    checkpoint: Path
+    tokenizer: Path | None
+    look: Callable[[Image.Image], Seen]
+    mean: float
+    std: float
+    step: float
+    """Largest difference of a pixel that is due to rounding, normalised."""
+
+
+def spread(model: nn.Module) -> nn.Module:
+    """Random weights, wide enough apart that a greedy answer is no tie."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "norm" in name or ".ln" in name:
+                weight.normal_(1.0 if name.endswith("weight") else 0.0, 0.1)
+            elif weight.ndim == 1:
+                weight.normal_(0.0, 0.1)
+            elif "position" in name:
+                weight.normal_(0.0, 0.5)
+            elif "embed_tokens" in name or "head.weight" in name or "token_embedding" in name:
+                weight.normal_(0.0, 0.3).mul_(torch.empty(len(weight), 1).log_normal_(0.0, 0.5))
+            else:
+                weight.normal_(0.0, 1.5 * weight[0].numel() ** -0.5)
+    return model.eval()
+
+
+def decoder_fields(tokenizer: PreTrainedTokenizerFast, **changes: Any) -> dict[str, Any]:
+    return {
+        "model_type": "llama",
+        "hidden_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 32,
+        "intermediate_size": 256,
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 8192,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 20000.0},
+        "eos_token_id": tokenizer.eos_token_id,
+        "bos_token_id": None,
+        "pad_token_id": None,
+    } | changes
+
+
+def encoder_fields(**changes: Any) -> dict[str, Any]:
+    return {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "image_size": 64,
+        "patch_size": 8,
+    } | changes
+
+
+def with_tokens(tokenizer: PreTrainedTokenizerFast, tokens: Sequence[str], template: str) -> PreTrainedTokenizerFast:
+    larger = deepcopy(tokenizer)
+    larger.add_special_tokens({"additional_special_tokens": list(tokens)})
+    larger.chat_template = template
+    return larger
+
+
+IDEFICS3_TOKENS = (
+    "<fake_token_around_image>",
+    "<image>",
+    "<end_of_utterance>",
+    "<global-img>",
+    *(f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)),
+)
+
+
+def build_idefics3(directory: Path, tokenizer: PreTrainedTokenizerFast, kind: str = "idefics3") -> Reference:
+    words = with_tokens(tokenizer, IDEFICS3_TOKENS, PARTS)
+    config, model = {
+        "idefics3": (Idefics3Config, Idefics3ForConditionalGeneration),
+        "smolvlm": (SmolVLMConfig, SmolVLMForConditionalGeneration),
+    }[kind]
+    # 68 px are eight patches of 8 px and a rest that the convolution leaves out, as SmolVLM-2.2B has it.
+    tile = 68 if kind == "smolvlm" else 64
+    made = spread(
+        model(
+            config(
+                vision_config=encoder_fields(image_size=tile),
+                text_config=decoder_fields(words),
+                scale_factor=4 if kind == "smolvlm" else 2,
+                image_token_id=words.convert_tokens_to_ids("<image>"),
+                tie_word_embeddings=kind == "smolvlm",
+            )
+        )
+    )
+    made.save_pretrained(directory)
+    pictures = Idefics3ImageProcessorPil(size={"longest_edge": 4 * tile - 3}, max_image_size={"longest_edge": tile})
+    tokens = 4 if kind == "smolvlm" else 16
+    processor = Idefics3Processor(pictures, words, image_seq_len=tokens, chat_template=PARTS)
+    processor.save_pretrained(directory)
+    if kind == "smolvlm":
+        edit(directory / "config.json", model_type="smolvlm")
+
+    def look(picture: Image.Image) -> Seen:
+        text = processor.apply_chat_template(TURN, add_generation_prompt=True)
+        inputs = processor(images=[picture], text=text, return_tensors="pt")
+        with torch.no_grad():
+            features = made.model.get_image_features(inputs["pixel_values"], inputs["pixel_attention_mask"])
+            logits = made(**inputs).logits[0, -1]
+        return Seen(
+            inputs["input_ids"][0].tolist(),
+            inputs["pixel_values"][0].numpy(),
+            torch.cat(features.pooler_output).numpy(),
+            logits.numpy(),
+        )
+
+    return Reference(directory, None, look, 0.5, 0.5, 0.0)
+
+
+def build_llava(directory: Path, tokenizer: PreTrainedTokenizerFast, layer: int) -> Reference:
+    words = with_tokens(tokenizer, ["<image>"], PARTS)
+    made = spread(
+        LlavaForConditionalGeneration(
+            LlavaConfig(
+                vision_config=encoder_fields(model_type="siglip_vision_model", vision_use_head=False),
+                text_config=decoder_fields(words),
+                image_token_index=words.convert_tokens_to_ids("<image>"),
+                vision_feature_select_strategy="full",
+                vision_feature_layer=layer,
+                image_seq_length=64,
+            )
+        )
+    )
+    made.save_pretrained(directory)
+    pictures = SiglipImageProcessorPil(size={"height": 64, "width": 64}, image_mean=[0.4] * 3, image_std=[0.3] * 3)
+    processor = LlavaProcessor(
+        pictures, words, patch_size=8, vision_feature_select_strategy="full", image_token="<image>", chat_template=PARTS
+    )
+    processor.save_pretrained(directory)
+
+    def look(picture: Image.Image) -> Seen:
+        text = processor.apply_chat_template(TURN, add_generation_prompt=True)
+        inputs = processor(images=[picture], text=text, return_tensors="pt")
+        with torch.no_grad():
+            features = made.model.get_image_features(inputs["pixel_values"])
+            logits = made(**inputs).logits[0, -1]
+        return Seen(
+            inputs["input_ids"][0].tolist(),
+            inputs["pixel_values"].numpy(),
+            torch.cat(list(features.pooler_output)).numpy(),
+            logits.numpy(),
+        )
+
+    return Reference(directory, None, look, 0.4, 0.3, 0.0)
+
+
+# nanoVLM, written after its models/*.py and data/*.py: only the names of the modules have to be theirs.
+
+
+class NanoAttention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv_proj = nn.Linear(width, 3 * width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        count, width = x.shape[1:]
+        q, k, v = (part.view(len(x), count, self.heads, -1).transpose(1, 2) for part in self.qkv_proj(x).chunk(3, -1))
+        mixed = functional.scaled_dot_product_attention(q, k, v)
+        out: torch.Tensor = self.out_proj(mixed.transpose(1, 2).reshape(len(x), count, width))
+        return out
+
+
+class NanoBlock(nn.Module):
+    def __init__(self, width: int, heads: int, inner: int) -> None:
+        super().__init__()
+        self.ln1, self.ln2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.attn = NanoAttention(width, heads)
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, inner), "fc2": nn.Linear(inner, width)})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.attn(self.ln1(x))
+        hidden = functional.gelu(self.mlp["fc1"](self.ln2(x)), approximate="tanh")
+        out: torch.Tensor = x + self.mlp["fc2"](hidden)
+        return out
+
+
+class NanoPatches(nn.Module):
+    def __init__(self, width: int, patch: int, count: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, patch, patch)
+        self.position_embedding = nn.Parameter(torch.zeros(1, count, width))
+
+
+class NanoEncoder(nn.Module):
+    def __init__(self, c: dict[str, Any]) -> None:
+        super().__init__()
+        width = c["vit_hidden_dim"]
+        self.patch_embedding = NanoPatches(width, c["vit_patch_size"], (c["vit_img_size"] // c["vit_patch_size"]) ** 2)
+        self.blocks = nn.ModuleList(
+            NanoBlock(width, c["vit_n_heads"], c["vit_inter_dim"]) for _ in range(c["vit_n_blocks"])
+        )
+        self.layer_norm = nn.LayerNorm(width, eps=1e-6)
+
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        x = self.patch_embedding.conv(tiles).flatten(2).transpose(1, 2) + self.patch_embedding.position_embedding
+        for block in self.blocks:
+            x = block(x)
+        out: torch.Tensor = self.layer_norm(x)
+        return out
+
+
+class NanoNorm(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.rsqrt((x**2).mean(-1, keepdim=True) + 1e-5) * self.weight
+
+
+class NanoLayer(nn.Module):
+    def __init__(self, c: dict[str, Any]) -> None:
+        super().__init__()
+        width, inner = c["lm_hidden_dim"], c["lm_inter_dim"]
+        self.heads, self.shared = c["lm_n_heads"], c["lm_n_kv_heads"]
+        narrow = width // self.heads * self.shared
+        sizes = {"q_proj": width, "k_proj": narrow, "v_proj": narrow, "out_proj": width}
+        self.attn = nn.ModuleDict({name: nn.Linear(width, size, bias=False) for name, size in sizes.items()})
+        sides = {"gate_proj": (width, inner), "up_proj": (width, inner), "down_proj": (inner, width)}
+        self.mlp = nn.ModuleDict({name: nn.Linear(*size, bias=False) for name, size in sides.items()})
+        self.norm1, self.norm2 = NanoNorm(width), NanoNorm(width)
+
+    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        count, h = x.shape[0], self.norm1(x)
+        q = self.attn["q_proj"](h).view(count, self.heads, -1).transpose(0, 1)
+        k = self.attn["k_proj"](h).view(count, self.shared, -1).transpose(0, 1)
+        v = self.attn["v_proj"](h).view(count, self.shared, -1).transpose(0, 1)
+        q, k = (t * cos + torch.cat((-t.chunk(2, -1)[1], t.chunk(2, -1)[0]), -1) * sin for t in (q, k))
+        k, v = (t.repeat_interleave(self.heads // self.shared, 0) for t in (k, v))
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(0, 1).reshape(count, -1)
+        x = x + self.attn["out_proj"](mixed)
+        h = self.norm2(x)
+        out: torch.Tensor = x + self.mlp["down_proj"](
+            functional.silu(self.mlp["gate_proj"](h)) * self.mlp["up_proj"](h)
+        )
+        return out
+
+
+class NanoDecoder(nn.Module):
+    def __init__(self, c: dict[str, Any]) -> None:
+        super().__init__()
+        self.c = c
+        self.token_embedding = nn.Embedding(c["lm_vocab_size"], c["lm_hidden_dim"])
+        self.blocks = nn.ModuleList(NanoLayer(c) for _ in range(c["lm_n_blocks"]))
+        self.norm = NanoNorm(c["lm_hidden_dim"])
+        self.head = nn.Linear(c["lm_hidden_dim"], c["lm_vocab_size"], bias=False)
+        self.head.weight = self.token_embedding.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        side = self.c["lm_hidden_dim"] // self.c["lm_n_heads"]
+        angles = torch.outer(torch.arange(len(x)).float(), self.c["lm_re_base"] ** (-torch.arange(0, side, 2) / side))
+        cos, sin = (torch.cat((f(angles), f(angles)), -1) for f in (torch.cos, torch.sin))
+        for block in self.blocks:
+            x = block(x, cos, sin)
+        out: torch.Tensor = self.head(self.norm(x))
+        return out
+
+
+class NanoVLM(nn.Module):
+    def __init__(self, c: dict[str, Any]) -> None:
+        super().__init__()
+        self.factor = c["mp_pixel_shuffle_factor"]
+        self.vision_encoder, self.decoder = NanoEncoder(c), NanoDecoder(c)
+        wide = c["vit_hidden_dim"] * self.factor**2
+        self.MP = nn.ModuleDict({"proj": nn.Linear(wide, c["lm_hidden_dim"], bias=False)})
+
+    def embed(self, tiles: torch.Tensor) -> torch.Tensor:
+        """(tiles, 3, side, side) -> (visual tokens, width)."""
+        x = self.vision_encoder(tiles)
+        side, f = int(x.shape[1] ** 0.5), self.factor
+        x = x.view(len(x), side // f, f, side // f, f, -1).permute(0, 1, 3, 2, 4, 5).reshape(-1, x.shape[-1] * f * f)
+        out: torch.Tensor = self.MP["proj"](x)
+        return out
+
+
+def nano_config(tokenizer: PreTrainedTokenizerFast, extra: dict[str, str]) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "vit_hidden_dim": 64,
+        "vit_inter_dim": 128,
+        "vit_patch_size": 8,
+        "vit_img_size": 64,
+        "vit_n_heads": 2,
+        "vit_n_blocks": 2,
+        "vit_ln_eps": 1e-6,
+        "vit_cls_flag": False,
+        "lm_hidden_dim": 128,
+        "lm_inter_dim": 256,
+        "lm_rms_eps": 1e-5,
+        "lm_re_base": 20000,
+        "lm_max_position_embeddings": 8192,
+        "lm_vocab_size": len(tokenizer) + len(extra),
+        "lm_n_heads": 4,
+        "lm_n_kv_heads": 2,
+        "lm_n_blocks": 2,
+        "lm_attn_scaling": 1.0,
+        "lm_use_tokens": False,
+        "lm_tie_weights": True,
+        "lm_tokenizer": "a/tokenizer",
+        "mp_pixel_shuffle_factor": 4,
+    }
+    if extra:
+        config |= {"vlm_extra_tokens": extra, "lm_chat_template": WORDS, "max_img_size": 256}
+    return config | (
+        {"mp_image_token_length": 4, "resize_to_max_side_len": True} if "global_image_token" in extra else {}
+    )
+
+
+def nano_tiles(
+    picture: Image.Image, config: dict[str, Any], extra: dict[str, str]
+) -> tuple[torch.Tensor, tuple[int, int]]:
+    """The tiles as floats in 0..1, and rows and columns."""
+    side = config["vit_img_size"]
+
+    def tensor(image: Image.Image) -> torch.Tensor:
+        return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float().div(255)[None]
+
+    if not extra:
+        return tensor(picture.resize((side, side), Image.Resampling.BILINEAR)), (1, 1)
+    width, height = picture.size
+    long, short, most = max(width, height), min(width, height), config["max_img_size"]
+    to_long = most if config.get("resize_to_max_side_len") else min(most, -(-long // side) * side)
+    to_short = max(side, int(np.ceil(short * (to_long / long) / side)) * side)
+    size = (to_long, to_short) if width >= height else (to_short, to_long)
+    whole = tensor(picture.resize(size, Image.Resampling.BICUBIC))
+    rows, columns = size[1] // side, size[0] // side
+    tiles = whole.view(3, rows, side, columns, side).permute(1, 3, 0, 2, 4).reshape(-1, 3, side, side)
+    if "global_image_token" in extra and len(tiles) > 1:
+        overview = functional.interpolate(whole, (side, side), mode="bilinear", antialias=True, align_corners=False)
+        tiles = torch.cat((overview, tiles))
+    return tiles, (rows, columns)
+
+
+def nano_text(extra: dict[str, str], grid: tuple[int, int], tokens: int) -> str:
+    if not extra:
+        return f"Question: {PROMPT} Answer:"
+    image, rows, columns = extra["image_token"] * tokens, *grid
+    parts = [extra["global_image_token"] + image] if "global_image_token" in extra else []
+    if not (parts and grid == (1, 1)):
+        parts += [extra[f"r{row + 1}c{column + 1}"] + image for row in range(rows) for column in range(columns)]
+    return f"<|user|>{''.join(parts)}{PROMPT}<|end|><|assistant|>"
+
+
+def build_nanovlm(directory: Path, tokenizer: PreTrainedTokenizerFast, generation: str) -> Reference:
+    extra = {f"r{row}c{column}": f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)}
+    extra = {
+        "0.1": {},
+        "0.2": {"image_token": "<|picture|>"} | extra,
+        "0.3": {"image_token": "<|picture|>", "global_image_token": "<|global_image|>"} | extra,
+    }[generation]
+    config = nano_config(tokenizer, extra)
+    model = spread(NanoVLM(config))
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(json.dumps(config))
+    weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
+    # As safetensors' save_model does: of two names for one tensor the first by the alphabet.
+    del weights["decoder.token_embedding.weight"]
+    weights["decoder.rotary_embd.inv_freq"] = torch.ones(16)
+    save_file(weights, directory / "model.safetensors")
+    place = directory / "words"
+    tokenizer.save_pretrained(place)
+    words = with_tokens(tokenizer, list(extra.values()), WORDS)
+    tokens = (config["vit_img_size"] // config["vit_patch_size"] // config["mp_pixel_shuffle_factor"]) ** 2
+
+    def look(picture: Image.Image) -> Seen:
+        tiles, grid = nano_tiles(picture, config, extra)
+        ids = words(nano_text(extra, grid, tokens), add_special_tokens=False).input_ids
+        with torch.no_grad():
+            visual = model.embed(tiles)
+            embedded = model.decoder.token_embedding(torch.tensor(ids))
+            if extra:
+                embedded[torch.tensor(ids) == words.convert_tokens_to_ids("<|picture|>")] = visual
+            else:
+                embedded = torch.cat((visual, embedded))
+                ids = [-1] * len(visual) + ids
+            logits = model.decoder(embedded)[-1]
+        return Seen(ids, tiles.numpy(), visual.numpy(), logits.numpy())
+
+    return Reference(directory, place, look, 0.0, 1.0, 1 / 255 if "global_image_token" in extra else 0.0)
+
+
+BUILD: dict[str, Callable[[Path, PreTrainedTokenizerFast], Reference]] = {
+    "idefics3": build_idefics3,
+    "smolvlm": lambda place, words: build_idefics3(place, words, "smolvlm"),
+    "llava, the last layer": lambda place, words: build_llava(place, words, -1),
+    "llava, the last but one": lambda place, words: build_llava(place, words, -2),
+    "nanovlm 0.1": lambda place, words: build_nanovlm(place, words, "0.1"),
+    "nanovlm 0.2": lambda place, words: build_nanovlm(place, words, "0.2"),
+    "nanovlm 0.3": lambda place, words: build_nanovlm(place, words, "0.3"),
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A reference and the bundle that we converted it to."""
+
+    reference: Reference
+    bundle: Path
+    engine: Engine
+
+
+@pytest.fixture(scope="module", params=BUILD)
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: PreTrainedTokenizerFast
+) -> Iterator[Made]:
+    place = tmp_path_factory.mktemp("source")
+    reference = BUILD[request.param](place / "checkpoint", tiny_tokenizer)
+    convert(reference.checkpoint, place / "bundle", mmproj_type="F32", tokenizer=reference.tokenizer)
+    with Engine(place / "bundle", threads=1) as engine:
+        yield Made(reference, place / "bundle", engine)
+
+
+def edit(path: Path, **changes: Any) -> None:
+    data = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in data.items() if value is not None}))
+
+
+def least_cosine(a: Floats, b: Floats) -> float:
+    return float(((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min())
+
+
+def test_pixels_tokens_embeddings_and_logits(made: Made, make_picture: Make) -> None:
+    """One test a layout: what a picture becomes is computed once and compared at every stage."""
+    reference, engine = made.reference, made.engine
+    for seed, size in enumerate(SIZES):
+        picture = make_picture(*size, seed=seed)
+        theirs = reference.look(picture)
+        planned, tiles = open_and_cut(picture, engine.lock, None)
+        pixels = np.stack([(tile.astype(np.float32) / 255 - reference.mean) / reference.std for tile in tiles])
+        gap = np.abs(pixels.transpose(0, 3, 1, 2) - theirs.pixels)
+        assert gap.max() <= reference.step + 1e-5, f"{size}: pixels differ by {gap.max():.5f}"
+        assert planned.tokens == len(theirs.embeddings)
+        request = engine._prepare([picture], PROMPT, None, None)
+        ours: list[int | None] = []
+        for part in request.parts:
+            ours += part if isinstance(part, list) else [None] * (len(theirs.embeddings) // len(tiles))
+        visual = [i for i, token in enumerate(ours) if token is None]
+        placeholder = theirs.ids[visual[0]]
+        assert [placeholder if token is None else token for token in ours] == theirs.ids
+        cosine = least_cosine(np.concatenate(engine.embed(picture)), theirs.embeddings)
+        assert cosine >= TOLERANCES["F32"].cosine, f"{size}: {cosine:.6f}"
+        logits = engine.logits(picture, PROMPT)
+        error = float(np.sqrt(((logits - theirs.logits) ** 2).mean()) / theirs.logits.std())
+        assert error <= TOLERANCES["F16"].logits, f"{size}: {error:.4f}"
+
+
+def test_greedy_answers_begin_alike(made: Made, make_picture: Make) -> None:
+    reference, engine = made.reference, made.engine
+    compared = 0
+    for seed in range(12):
+        picture = make_picture(120, 90, seed=seed)
+        theirs = reference.look(picture)
+        second, best = np.sort(theirs.logits)[-2:]
+        # A tie has no right answer.
+        if (best - second) / theirs.logits.std() > TOLERANCES["F16"].logits:
+            answer = engine.answer(picture, PROMPT, max_tokens=1)
+            token = int(theirs.logits.argmax())
+            assert answer.text == engine._model.piece(token).decode("utf-8", "replace")
+            assert answer.usage.image_tokens == len(theirs.embeddings)
+            compared += 1
+        if compared == 3:
+            return
+    pytest.fail(f"{compared} pictures without a tie: this test shows little")
+
+
+def test_ask_and_plan_run_as_real_commands(
+    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast, make_picture: Make
+) -> None:
+    """From a nanoVLM checkpoint, which nobody else converts, to an answer, each step a process of its own."""
+    reference = build_nanovlm(tmp_path / "checkpoint", tiny_tokenizer, "0.3")
+    make_picture(200, 100, seed=2).save(tmp_path / "picture.png")
+    bundle = tmp_path / "bundle"
+
+    def run(*arguments: str | Path) -> dict[str, Any]:
+        command = [sys.executable, "-m", "magicvl", *map(str, arguments), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        data: dict[str, Any] = json.loads(done.stdout)
+        return data
+
+    run("convert", reference.checkpoint, bundle, "--tokenizer", str(reference.tokenizer), "--mmproj-type", "F32")
+    planned = run("plan", tmp_path / "picture.png", "--model", bundle)
+    assert planned["resized"] == [256, 128] and planned["tiles"] == 9 and planned["overview"] == 0
+    said = run("ask", tmp_path / "picture.png", "-p", PROMPT, "--model", bundle, "--max-tokens", "1")
+    theirs = reference.look(Image.open(tmp_path / "picture.png"))
+    with Engine(bundle, threads=1) as engine:
+        assert said["answer"] == engine._model.piece(int(theirs.logits.argmax())).decode("utf-8", "replace")
+    assert said["images"] == [{key: value for key, value in planned.items() if key != "tile_boxes"}]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(
+    tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: PreTrainedTokenizerFast
+) -> dict[str, Reference]:
+    """One of each kind, to copy and damage."""
+    place = tmp_path_factory.mktemp("damage")
+    return {
+        "idefics3": build_idefics3(place / "idefics3", tiny_tokenizer),
+        "llava": build_llava(place / "llava", tiny_tokenizer, -2),
+        "nanovlm": build_nanovlm(place / "nanovlm", tiny_tokenizer, "0.3"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "changes", "words"),
+    [
+        ("idefics3", "config.json", {"model_type": "blip"}, "magicvl, idefics3 and smolvlm, llava, nanoVLM can be"),
+        ("idefics3", "config.json", {"scale_factor": 3}, "the 8 patches of a side are no multiple"),
+        ("idefics3", "config.json", {"image_token_id": None}, "image_token_id is None, the id of a token is due"),
+        ("idefics3", "processor_config.json", {"do_image_splitting": False}, "do_image_splitting is False"),
+        ("idefics3", "processor_config.json", {"max_image_size": {"longest_edge": 32}}, "tiles of 64 px"),
+        ("idefics3", "processor_config.json", {"resample": 0}, "resample is 0"),
+        ("idefics3", "processor_config.json", {"rescale_factor": 1 / 127.5}, "rescale_factor is 0.0078"),
+        ("llava", "config.json", {"vision_feature_select_strategy": "default"}, "computes 'full'"),
+        ("llava", "config.json", {"vision_feature_layer": [-2, -5]}, "one layer of the encoder's 3"),
+        ("llava", "config.json", {"vision_feature_layer": -4}, "one layer of the encoder's 3"),
+        ("llava", "config.json", {"projector_hidden_act": "relu"}, "projector_hidden_act is 'relu'"),
+        ("llava", "processor_config.json", {"do_center_crop": True}, "do_center_crop is True"),
+        ("llava", "processor_config.json", {"size": {"height": 32, "width": 32}}, "squares of 64 px"),
+        ("nanovlm", "config.json", {"vit_cls_flag": True}, "vit_cls_flag is True"),
+        ("nanovlm", "config.json", {"mp_image_token_length": 64}, "the encoder makes 4"),
+        ("nanovlm", "config.json", {"max_img_size": 100}, "no multiple of vit_img_size 64"),
+        ("nanovlm", "config.json", {"lm_chat_template": None}, "lacks lm_chat_template"),
+        ("nanovlm", "config.json", {"vlm_extra_tokens": {"image_token": "<i>", "r1c1": "<1>"}}, "r1c1"),
+        ("nanovlm", "config.json", {"lm_vocab_size": 390}, "the embedding table 390 rows"),
+    ],
+)
+def test_what_cannot_be_converted_is_named(
+    kind: str,
+    file: str,
+    changes: dict[str, Any],
+    words: str,
+    checkpoints: dict[str, Reference],
+    tmp_path: Path,
+) -> None:
+    reference = checkpoints[kind]
+    copy = Path(shutil.copytree(reference.checkpoint, tmp_path / "copy"))
+    if file == "processor_config.json":
+        nested = json.loads((copy / file).read_text())["image_processor"]
+        changes = {"image_processor": nested | changes}
+    edit(copy / file, **changes)
+    with pytest.raises(CheckpointError, match=re.escape(words)):
+        convert(copy, tmp_path / "bundle", tokenizer=copy / "words" if kind == "nanovlm" else None)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_missing_tokenizer_names_the_option(checkpoints: dict[str, Reference], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"the tokenizer of a/tokenizer by --tokenizer"):
+        convert(checkpoints["nanovlm"].checkpoint, tmp_path / "bundle")
+    with pytest.raises(CheckpointError, match="nowhere: no such directory"):
+        convert(checkpoints["nanovlm"].checkpoint, tmp_path / "bundle", tokenizer=tmp_path / "nowhere")
+
+
+def test_layers_that_llava_does_not_use_are_left_out_by_name(checkpoints: dict[str, Reference], tmp_path: Path) -> None:
+    report = convert(checkpoints["llava"].checkpoint, tmp_path / "bundle")
+    assert {name.split(".layers.")[-1][:2] for name in report.left_out if ".layers." in name} == {"2."}
+    assert any("post_layernorm.weight" in name for name in report.left_out)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {
+            "language_model.model.": "model.language_model.",
+            "language_model.lm_head.": "lm_head.",
+            "vision_tower.": "model.vision_tower.",
+            "multi_modal_projector.": "model.multi_modal_projector.",
+        },
+        {"vision_tower.": "vision_tower.vision_model."},
+    ],
+    ids=["as in memory", "as version 4 saved them"],
+)
+def test_names_of_other_versions_convert_to_the_same_bytes(
+    names: dict[str, str], checkpoints: dict[str, Reference], tmp_path: Path
+) -> None:
+    # Under the same name, which stands in the files.
+    copy = Path(shutil.copytree(checkpoints["llava"].checkpoint, tmp_path / "llava"))
+    renamed = {}
+    for name, weight in load_file(copy / "model.safetensors").items():
+        old = next((old for old in names if name.startswith(old)), "")
+        renamed[names.get(old, "") + name.removeprefix(old)] = weight
+    assert not renamed.keys() & {name for name in load_file(copy / "model.safetensors") if "vision_tower" in name}
+    save_file(renamed, copy / "model.safetensors")
+    for place, bundle in ((checkpoints["llava"].checkpoint, "saved"), (copy, "renamed")):
+        convert(place, tmp_path / bundle)
+    for name in ("llm.gguf", "mmproj.gguf"):
+        assert (tmp_path / "saved" / name).read_bytes() == (tmp_path / "renamed" / name).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["BF16", "Q8_0", "Q5_0", "Q4_0"])
+def test_types_of_the_encoder_stay_within_their_tolerance(
+    kind: str, checkpoints: dict[str, Reference], tmp_path: Path, make_picture: Make
+) -> None:
+    """The least cosine of any token, in every graph that the runtime has for us."""
+    for name, reference in checkpoints.items():
+        convert(reference.checkpoint, tmp_path / name, mmproj_type=kind, tokenizer=reference.tokenizer)
+        file = read_gguf(tmp_path / name / "mmproj.gguf")
+        types = {tensor.type for tensor in file.tensors.values()}
+        assert kind in types and types <= {kind, "F32", "F16"}
+        with Engine(tmp_path / name, threads=1) as engine:
+            picture = make_picture(200, 130, seed=4)
+            cosine = least_cosine(np.concatenate(engine.embed(picture)), reference.look(picture).embeddings)
+        assert cosine >= TOLERANCES[kind].cosine, f"{name}: {cosine:.6f}"
+
+
+NAMES = {"general.name", "general.basename", "general.finetune", "general.version", "general.size_label"}
+"""What llama.cpp's converter guesses from a directory's name or counts."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_smolvlms_encoder_is_the_file_that_llama_cpp_writes(
+    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """The same keys and values but for names, the same tensors to the byte, in F16 and F32."""
+    source = os.environ.get("MAGICVL_LLAMA_CPP_SOURCE")
+    if not source or not (Path(source) / "convert_hf_to_gguf.py").is_file():
+        pytest.skip("set MAGICVL_LLAMA_CPP_SOURCE to a directory with llama.cpp's convert_hf_to_gguf.py")
+    reference = BUILD["smolvlm"](tmp_path / "checkpoint", tiny_tokenizer)
+    for kind in ("f16", "f32"):
+        path = tmp_path / f"theirs-{kind}.gguf"
+        script = [sys.executable, str(Path(source) / "convert_hf_to_gguf.py"), str(reference.checkpoint), "--mmproj"]
+        done = subprocess.run(
+            [*script, "--outfile", str(path), "--outtype", kind],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": source},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        # It puts `mmproj-` before the name.
+        theirs = GGUFReader(next(tmp_path.glob(f"*theirs-{kind}.gguf")))
+        convert(reference.checkpoint, tmp_path / kind, mmproj_type=kind.upper())
+        ours = GGUFReader(tmp_path / kind / "mmproj.gguf")
+        keys = [
+            {
+                key: field.contents()
+                for key, field in reader.fields.items()
+                if key not in NAMES and not key.startswith("GGUF.")
+            }
+            for reader in (ours, theirs)
+        ]
+        assert keys[0] == keys[1]
+        tensors = [{tensor.name: tensor for tensor in reader.tensors} for reader in (ours, theirs)]
+        assert tensors[0].keys() == tensors[1].keys()
+        for name, tensor in tensors[0].items():
+            other = tensors[1][name]
+            assert (tensor.tensor_type, list(tensor.shape)) == (other.tensor_type, list(other.shape)), name
+            assert np.array_equal(tensor.data.view(np.uint8), other.data.view(np.uint8)), name
+
+
+def test_parity_holds_every_stage_to_the_reference(made: Made) -> None:
+    """`magicvl parity` asks transformers' own classes; nanoVLM has none to ask."""
+    if made.reference.checkpoint.joinpath("processor_config.json").exists():
+        found = parity(made.reference.checkpoint, made.bundle, threads=1)
+        assert found.passed, found.to_text()
+        assert {"pixels", "encoder block 0", "visual embeddings", "logits"} <= {stage.name for stage in found.stages}
+    else:
+        with pytest.raises(CheckpointError):
+            parity(made.reference.checkpoint, made.bundle, threads=1)
