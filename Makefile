@@ -9,7 +9,7 @@ LLAMA ?= llama-cpp-python==0.3.36
 TORCH ?= torch==2.13.0
 
 DEMO_IMAGE ?= models/magicvl-nano/demo.png
-DEMO_QUESTION ?= How many stars are there?
+DEMO_QUESTION ?= Where is everything?
 
 VENV := .venv
 # Twice quiet: errors only, or pip warns about every package index that lacks a package.

@@ -38,8 +38,8 @@ def choose_questions(rng: random.Random, scene: Scene, most: int) -> list[Questi
 
 
 _WEIGHTS = {
-    "colour": 3.0, "shape": 3.0, "count": 3.0, "position": 3.0, "layout": 3.0, "relation": 1.5, "size": 1.0,
-    "background": 1.0, "exists": 1.0, "caption": 2.0, "number": 8.0, "word": 8.0,
+    "colour": 3.0, "shape": 3.0, "count": 8.0, "position": 8.0, "layout": 3.0, "relation": 3.0, "size": 1.0,
+    "background": 0.5, "exists": 3.0, "caption": 2.0, "number": 8.0, "word": 2.0,
 }  # fmt: skip
 
 

@@ -153,9 +153,9 @@ def _make_shapes(rng: random.Random, colours: list[str], cells: list[int], room:
     sizes = [size for size in (0.5, 0.62, 0.78) if size * room >= 16] + [0.95]
     count = min(rng.randint(1, most), len(cells))
     places = rng.sample(cells, count)
-    # Few kinds and colours make repeats, and so counts that are worth asking for.
-    kinds = rng.sample(SHAPES, rng.randint(1, min(4, count + 1)))
-    shades = rng.sample(colours, rng.randint(1, min(4, count + 1, len(colours))))
+    # Few kinds and colours make repeats, and so counts that are worth asking for: often all are of one.
+    kinds = rng.sample(SHAPES, 1 if rng.random() < 0.35 else rng.randint(1, min(4, count + 1)))
+    shades = rng.sample(colours, 1 if rng.random() < 0.2 else rng.randint(1, min(4, count + 1, len(colours))))
     return tuple(Shape(rng.choice(kinds), rng.choice(shades), cell, rng.choice(sizes)) for cell in places)
 
 

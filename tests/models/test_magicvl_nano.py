@@ -27,9 +27,9 @@ from magicvl.train.fonts import font_files
 # Least right answers in per cent, set before the model was trained.
 FLOORS = {"colour": 90, "shape": 90, "count": 85, "position": 85, "number": 60}
 # What this model has not learned. Strict: the mark must go with the first model that has.
-NOT_LEARNED = ("count", "position", "number")
+NOT_LEARNED = ("count", "number")
 
-DEMO = ("How many stars are there?", "2")
+DEMO = ("Where is everything?", "yellow star top left, yellow star top right, red heart centre")
 """What `make demo` asks, and the right answer."""
 
 COLOURS = {"red": "#d82222", "green": "#2a9d3c", "blue": "#2255d8", "black": "#111111", "yellow": "#f4dc28"}
