@@ -11,7 +11,8 @@ class Tolerance:
     """Least cosine of a visual embedding with torch's, over every single token; never a mean. 1 for the types that
     no mmproj has."""
     logits: float
-    """Most root-mean-square difference of next-token logits, as a share of their standard deviation."""
+    """Most root-mean-square difference of next-token logits, as a share of their standard deviation. A shift common to
+    all of them changes no answer; `magicvl parity` takes it out."""
 
 
 TOLERANCES = {
