@@ -4,17 +4,16 @@ Plan and pixels are made here a second time, by fractions and by Pillow's resize
 phone share their code for both: a fault in it would be on both sides.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil, floor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from magicvl.convert.listening import listening
 from magicvl.convert.reference import POSITIONS, Floats, Seen, Tile, block
 from magicvl.edge.plan import Plan
 from magicvl.edge.prompt import Text, ask_messages
@@ -75,30 +74,11 @@ class MagicVLReference:
         rows, columns = size[1] // side, size[0] // side
         blocks = pixels.reshape(rows, side, columns, side, 3).transpose(0, 2, 1, 3, 4)
         patches = torch.from_numpy(np.ascontiguousarray(blocks).reshape(1, rows * columns, -1))
-        with self._listening() as heard:
-            embeddings = self.model.model.encode_tiles(patches, torch.tensor([[rows, columns]]))[0]
-        return Tile(size, pixels, heard, embeddings.numpy())
-
-    @contextmanager
-    def _listening(self) -> Iterator[dict[str, Floats]]:
-        """What the modules of the encoder give while it runs."""
         tower = self.model.model.vision_tower
-        named = {POSITIONS: tower.embeddings} | {block(i): layer for i, layer in enumerate(tower.encoder.layers)}
-        heard: dict[str, Floats] = {}
-
-        def listen(name: str) -> Any:
-            def hook(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
-                tensor = output[0] if isinstance(output, tuple) else output
-                heard[name] = tensor.reshape(-1, tensor.shape[-1]).numpy()
-
-            return hook
-
-        handles = [module.register_forward_hook(listen(name)) for name, module in named.items()]
-        try:
-            yield heard
-        finally:
-            for handle in handles:
-                handle.remove()
+        modules = {POSITIONS: tower.embeddings} | {block(i): layer for i, layer in enumerate(tower.encoder.layers)}
+        with listening(modules, tiles=1) as heard:
+            embeddings = self.model.model.encode_tiles(patches, torch.tensor([[rows, columns]]))[0]
+        return Tile(size, pixels, {name: outputs[0] for name, outputs in heard.items()}, embeddings.numpy())
 
     def _answer(self, ids: list[int], tiles: list[Tile], tokens: int) -> tuple[Floats, list[int], list[float]]:
         """Logits of the first token, and greedy ids with their leads: step by step, so that nothing is assumed."""

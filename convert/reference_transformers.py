@@ -1,7 +1,6 @@
 """Idefics3, SmolVLM and LLaVA checkpoints in transformers' own classes and processors, float32."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from magicvl.convert.reference import POSITIONS, Floats, Seen, Tile, block
+from magicvl.convert.listening import listening
+from magicvl.convert.reference import POSITIONS, Seen, Tile, block
 
 
 class TransformersReference:
@@ -39,7 +39,7 @@ class TransformersReference:
         pixels = inputs["pixel_values"].flatten(0, -4)
         extra = {key: inputs[key] for key in ("pixel_attention_mask",) if key in inputs}
         with torch.no_grad():
-            with self._listening(len(pixels)) as heard:
+            with listening(self._modules(), tiles=len(pixels)) as heard:
                 features = self.model.model.get_image_features(inputs["pixel_values"], **extra).pooler_output
             made = self.model.generate(
                 **inputs, max_new_tokens=tokens, do_sample=False, output_logits=True, return_dict_in_generate=True
@@ -61,25 +61,9 @@ class TransformersReference:
         answer = [int(token) for token in made.sequences[0, len(ids) :]]
         return Seen(ids, tiles, steps[0].numpy(), answer, leads)
 
-    @contextmanager
-    def _listening(self, tiles: int) -> Iterator[dict[str, list[Floats]]]:
-        """What the modules of the encoder give for each tile while it runs."""
+    def _modules(self) -> dict[str, torch.nn.Module]:
+        """The encoder's stages, wherever the class keeps them."""
         modules = dict(self.model.named_modules())
         where = next(name for name in modules if "vision" in name and name.endswith("encoder.layers"))
-        named = {POSITIONS: modules[where.removesuffix("encoder.layers") + "embeddings"]}
-        named |= {block(i): layer for i, layer in enumerate(modules[where])}
-        heard: dict[str, list[Floats]] = {}
-
-        def listen(name: str) -> Any:
-            def hook(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
-                tensor = output[0] if isinstance(output, tuple) else output
-                heard[name] = list(tensor.reshape(tiles, -1, tensor.shape[-1]).float().numpy())
-
-            return hook
-
-        handles = [module.register_forward_hook(listen(name)) for name, module in named.items()]
-        try:
-            yield heard
-        finally:
-            for handle in handles:
-                handle.remove()
+        stages = {POSITIONS: modules[where.removesuffix("encoder.layers") + "embeddings"]}
+        return stages | {block(i): layer for i, layer in enumerate(modules[where])}

@@ -19,8 +19,6 @@ from magicvl.edge.bundle import PictureInfo, VisionInfo
 ARCHITECTURE = "clip"
 ACTIVATION = "gelu_pytorch_tanh"
 """The one activation that the runtime's graph computes, in encoder and projector."""
-PROJECTOR_NORM_EPS = 1e-5
-"""Written into the runtime's graph, and torch's default for LayerNorm."""
 
 
 class Layout(Enum):
