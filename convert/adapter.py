@@ -8,6 +8,7 @@ runtime knows no adapters of the encoder, so those are always merged.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import gguf
 import numpy as np
 
+from magicvl.convert.adapter_names import find_places
 from magicvl.convert.checkpoint import DTYPES, StoredTensor, read_header, read_json, widen
 from magicvl.convert.decoder import decoder_sizes, decoder_tensors
 from magicvl.convert.gguf_file import Field, OutTensor, write_gguf
@@ -57,8 +59,10 @@ _PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 class Pair:
     """The two factors of what is added to one matrix (out, in)."""
 
+    module: str
+    """The layer, by its name in the adapter."""
     source: str
-    """The matrix, by its name in the checkpoint."""
+    """The matrix, by its name in the checkpoint; in an adapter that was not placed, what the adapter says."""
     down: StoredTensor
     """A, (rank, in)."""
     up: StoredTensor
@@ -69,6 +73,11 @@ class Pair:
     def rank(self) -> int:
         """Rows of A."""
         return self.down.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the matrix that it is added to: (out, in)."""
+        return self.up.shape[0], self.down.shape[1]
 
     def factors(self) -> tuple[Array, Array]:
         """A and scale * B, float32."""
@@ -138,7 +147,7 @@ def open_adapter(directory: Path) -> Adapter:
         if problem := _pair_problem(module, down, up):
             problems.append(problem)
         else:
-            pairs.append(Pair(f"{module}.weight", down, up, _scale(config, module, down.shape[0])))
+            pairs.append(Pair(module, f"{module}.weight", down, up, _scale(config, module, down.shape[0])))
     if problems or not pairs:
         raise CheckpointError(f"{directory}: {'; '.join(problems) or 'it holds no pair of lora_A and lora_B'}")
     targets = config.get("target_modules")
@@ -150,17 +159,32 @@ def open_adapter(directory: Path) -> Adapter:
     )
 
 
+def place(adapter: Adapter, source: Source) -> tuple[Adapter, list[str]]:
+    """The adapter with each matrix by its name in the checkpoint, and why that cannot be said of some."""
+    there = {tensor.source: tensor.shape for tensor in source.tensors}
+    places = find_places({pair.source: pair.shape for pair in adapter.pairs}, there)
+    pairs = [replace(pair, source=(places[pair.source] or [pair.source])[0]) for pair in adapter.pairs]
+    counts = Counter(pair.source for pair in pairs)
+    found = {
+        "with no place in the checkpoint": [name for name, to in places.items() if not to],
+        "with more than one place in the checkpoint": [
+            f"{name} ({' or '.join(to)})" for name, to in places.items() if len(to) > 1
+        ],
+        "that add to the same tensor": [f"{p.module} (to {p.source})" for p in pairs if counts[p.source] > 1],
+    }
+    return replace(adapter, pairs=tuple(pairs)), _problems(adapter, found)
+
+
 def adapter_problems(adapter: Adapter, source: Source) -> list[str]:
-    """Why an adapter does not belong to a checkpoint, or would change nothing of what it should change."""
+    """Why a placed adapter does not fit a checkpoint, or would change nothing of what it should change."""
     due = {tensor.source: tensor for tensor in source.tensors}
-    astray = [pair.source for pair in adapter.pairs if pair.source not in due]
     misshapen, idle = [], []
     for pair in adapter.pairs:
         if (tensor := due.get(pair.source)) is None:
             continue
-        shape = (pair.up.shape[0], pair.down.shape[1])
-        if shape != tensor.shape:
-            misshapen.append(f"{pair.source} adds {shape[0]} x {shape[1]} to {' x '.join(map(str, tensor.shape))}")
+        if pair.shape != tensor.shape:
+            out, into = pair.shape
+            misshapen.append(f"{pair.source} adds {out} x {into} to {' x '.join(map(str, tensor.shape))}")
         else:
             size = _added(pair)
             if not math.isfinite(size):
@@ -170,14 +194,17 @@ def adapter_problems(adapter: Adapter, source: Source) -> list[str]:
     silent = [
         name
         for name in adapter.targets
-        if not any(_module(pair).endswith(f".{name}") or _module(pair) == name for pair in adapter.pairs)
+        if not any(pair.module.endswith(f".{name}") or pair.module == name for pair in adapter.pairs)
     ]
     found = {
-        "with no place in the checkpoint": astray,
         "that do not fit": misshapen,
         "identical to the base, where it should have changed them (A or B is all zero)": idle,
         "named in target_modules, with no tensor": silent,
     }
+    return _problems(adapter, found)
+
+
+def _problems(adapter: Adapter, found: Mapping[str, list[str]]) -> list[str]:
     return [f"{adapter.directory}: adapter tensors {listing(what, names)}" for what, names in found.items() if names]
 
 
@@ -318,10 +345,6 @@ def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
             alpha = float(value)
             break
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-
-
-def _module(pair: Pair) -> str:
-    return pair.source.removesuffix(".weight")
 
 
 def _added(pair: Pair) -> float:

@@ -3,10 +3,9 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
-
-import gguf
+from types import MappingProxyType
 
 from magicvl.edge.bundle import Bundle
 from magicvl.edge.gguf_check import GgufFile
@@ -15,6 +14,47 @@ from magicvl.errors import BundleError
 
 _LAYER_PREFIX = {"clip": ("v.blk.", "clip.vision.block_count")}
 _TEMPLATE = "tokenizer.chat_template"
+FILE_TYPES: Mapping[int, str] = MappingProxyType(
+    {
+        0: "ALL_F32",
+        1: "MOSTLY_F16",
+        2: "MOSTLY_Q4_0",
+        3: "MOSTLY_Q4_1",
+        7: "MOSTLY_Q8_0",
+        8: "MOSTLY_Q5_0",
+        9: "MOSTLY_Q5_1",
+        10: "MOSTLY_Q2_K",
+        11: "MOSTLY_Q3_K_S",
+        12: "MOSTLY_Q3_K_M",
+        13: "MOSTLY_Q3_K_L",
+        14: "MOSTLY_Q4_K_S",
+        15: "MOSTLY_Q4_K_M",
+        16: "MOSTLY_Q5_K_S",
+        17: "MOSTLY_Q5_K_M",
+        18: "MOSTLY_Q6_K",
+        19: "MOSTLY_IQ2_XXS",
+        20: "MOSTLY_IQ2_XS",
+        21: "MOSTLY_Q2_K_S",
+        22: "MOSTLY_IQ3_XS",
+        23: "MOSTLY_IQ3_XXS",
+        24: "MOSTLY_IQ1_S",
+        25: "MOSTLY_IQ4_NL",
+        26: "MOSTLY_IQ3_S",
+        27: "MOSTLY_IQ3_M",
+        28: "MOSTLY_IQ2_S",
+        29: "MOSTLY_IQ2_M",
+        30: "MOSTLY_IQ4_XS",
+        31: "MOSTLY_IQ1_M",
+        32: "MOSTLY_BF16",
+        36: "MOSTLY_TQ1_0",
+        37: "MOSTLY_TQ2_0",
+        38: "MOSTLY_MXFP4_MOE",
+        39: "MOSTLY_NVFP4",
+        40: "MOSTLY_Q1_0",
+        1024: "GUESSED",
+    }
+)
+"""llama.cpp's numbers of `general.file_type`; to import the gguf package for them takes longer than to check a file."""
 
 
 def file_doubts(file: GgufFile) -> list[str]:
@@ -54,11 +94,10 @@ def _type(file: GgufFile) -> Iterator[str]:
     if not isinstance(claimed, int):
         yield f"general.file_type is {claimed!r}, a whole number is due"
         return
-    try:
-        name = gguf.LlamaFileType(claimed).name
-    except ValueError:
+    if claimed not in FILE_TYPES:
         yield f"general.file_type is {claimed!r}, which llama.cpp does not know"
         return
+    name = FILE_TYPES[claimed]
     # MOSTLY_Q4_K_M says Q4_K.
     kind = re.sub(r"_(S|M|L|XL)$", "", name.partition("_")[2])
     if kind not in counts or counts[kind] < max(counts.values()):

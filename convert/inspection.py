@@ -9,7 +9,7 @@ from typing import Any
 
 from magicvl.convert.doubts import bundle_doubts, file_doubts
 from magicvl.edge.bundle import lock_to_json, read_bundle, sha256
-from magicvl.edge.gguf_check import GgufFile, Tensor, Value, read_gguf
+from magicvl.edge.gguf_check import GgufFile, Tensor, Texts, Value, read_gguf
 from magicvl.errors import UsageError
 
 CHAT_TEMPLATE = "tokenizer.chat_template"
@@ -128,13 +128,13 @@ def _describe(file: GgufFile) -> FileInfo:
 
 
 def _shorten(value: Value) -> object:
-    if isinstance(value, tuple) and len(value) > SHOWN:
-        return {"length": len(value), "first": list(value[:SHOWN])}
-    return list(value) if isinstance(value, tuple) else value
+    if not isinstance(value, tuple | Texts):
+        return value
+    return {"length": len(value), "first": list(value[:SHOWN])} if len(value) > SHOWN else list(value)
 
 
 def _line(value: Value) -> str:
-    if not isinstance(value, tuple):
+    if not isinstance(value, tuple | Texts):
         return repr(value)
     more = f", … {len(value):,} in all" if len(value) > SHOWN else ""
     return f"[{', '.join(map(repr, value[:SHOWN]))}{more}]"

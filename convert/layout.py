@@ -24,6 +24,9 @@ def to_gguf(array: Array, layout: Layout, sizes: Mapping[str, int]) -> Array:
             return _interleave(array, sizes["heads"])
         case Layout.ROTARY_KV_HEADS:
             return _interleave(array, sizes["kv_heads"])
+        case Layout.CONVOLUTION:
+            flat: Array = array.reshape(len(array), -1)
+            return flat
 
 
 def to_checkpoint(array: Array, layout: Layout, sizes: Mapping[str, int]) -> Array:
@@ -38,6 +41,9 @@ def to_checkpoint(array: Array, layout: Layout, sizes: Mapping[str, int]) -> Arr
             return _halve(array, sizes["heads"])
         case Layout.ROTARY_KV_HEADS:
             return _halve(array, sizes["kv_heads"])
+        case Layout.CONVOLUTION:
+            channels: Array = array.reshape(len(array), 1, -1)
+            return channels
 
 
 def _interleave(array: Array, heads: int) -> Array:

@@ -1,7 +1,7 @@
 """The decoder to `llm.gguf`: a plain llama.cpp model with its tokenizer and chat template."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,13 +55,16 @@ def make_llm(source: Source, vocabulary: Vocabulary, path: Path, wanted: str, st
 
 
 def write_llm(source: Source, vocabulary: Vocabulary, path: Path, steps: Steps, wanted: str | None = None) -> None:
-    """Writes matrices in one of PLAIN_TYPES, or each in its own type for None, and everything else in F32."""
+    """Writes matrices in one of PLAIN_TYPES, or each in its own type for None, and everything else in F32.
+
+    The runtime's convolutions over neighbouring tokens compute in F32 alone.
+    """
     decoder = source.decoder
     sizes = decoder_sizes(decoder)
     tensors = [
         OutTensor(
             name=tensor.target,
-            shape=tensor.shape,
+            shape=_shape(tensor),
             type=_type(tensor, source, wanted),
             source=tensor.source,
             load=Loader(source.stored[tensor.source], tensor, sizes),
@@ -75,16 +78,20 @@ def write_llm(source: Source, vocabulary: Vocabulary, path: Path, steps: Steps, 
         *_general(source.name, kind, decoder),
         *_sampling(source.directory),
         *_model(decoder),
-        *_tokenizer(vocabulary),
+        *_tokenizer(vocabulary, FAMILIES[decoder.architecture].pre),
     ]
     write_gguf(path, decoder.architecture, fields, tensors, steps)
 
 
 def _type(tensor: Tensor, source: Source, wanted: str | None) -> Type:
-    if len(tensor.shape) == 1:
+    if len(tensor.shape) == 1 or tensor.layout is Layout.CONVOLUTION:
         return Type.F32
     own = source.stored[tensor.source].dtype
     return Type[wanted or (own if own in DTYPES else "F32")]
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    return (tensor.shape[0], tensor.shape[2]) if tensor.layout is Layout.CONVOLUTION else tensor.shape
 
 
 def _rows(tensor: Tensor, source: Source) -> Callable[[int, int], Array] | None:
@@ -124,7 +131,7 @@ def _model(decoder: Decoder) -> list[Field]:
         Field(f"{arch}.embedding_length", "uint32", decoder.width),
         Field(f"{arch}.feed_forward_length", "uint32", decoder.feed_forward),
         Field(f"{arch}.attention.head_count", "uint32", decoder.heads),
-        Field(f"{arch}.attention.head_count_kv", "uint32", decoder.kv_heads),
+        _kv_heads(decoder),
         Field(f"{arch}.attention.layer_norm_rms_epsilon", "float32", decoder.norm_eps),
         Field(f"{arch}.rope.freq_base", "float32", decoder.rope_theta),
     ]
@@ -139,13 +146,27 @@ def _model(decoder: Decoder) -> list[Field]:
             Field(f"{arch}.vocab_size", "uint32", decoder.vocabulary),
             Field(f"{arch}.rope.dimension_count", "uint32", decoder.head_dim),
         ]
+    if family.hybrid:
+        fields += [
+            Field(f"{arch}.vocab_size", "uint32", decoder.vocabulary),
+            Field(f"{arch}.shortconv.l_cache", "uint32", decoder.taps),
+        ]
     return fields
 
 
-def _tokenizer(vocabulary: Vocabulary) -> list[Field]:
+def _kv_heads(decoder: Decoder) -> Field:
+    """One number; for a hybrid one of each layer, 0 where it has a convolution in place of attention."""
+    key = f"{decoder.architecture}.attention.head_count_kv"
+    if not FAMILIES[decoder.architecture].hybrid:
+        return Field(key, "uint32", decoder.kv_heads)
+    each = [0 if layer in decoder.convolutions else decoder.kv_heads for layer in range(decoder.layers)]
+    return Field(key, "int32[]", each)
+
+
+def _tokenizer(vocabulary: Vocabulary, names: Mapping[str, str]) -> list[Field]:
     fields = [
         Field("tokenizer.ggml.model", "string", "gpt2"),
-        Field("tokenizer.ggml.pre", "string", vocabulary.pre),
+        Field("tokenizer.ggml.pre", "string", names.get(vocabulary.pre, vocabulary.pre)),
         Field("tokenizer.ggml.tokens", "string[]", vocabulary.tokens),
         Field("tokenizer.ggml.token_type", "int32[]", vocabulary.types),
         Field("tokenizer.ggml.merges", "string[]", vocabulary.merges),

@@ -10,7 +10,7 @@ from typing import TypeVar
 import gguf
 from gguf import GGMLQuantizationType as Type
 
-from magicvl.convert.adapter import Adapter, adapter_problems, merge, open_adapter
+from magicvl.convert.adapter import Adapter, adapter_problems, merge, open_adapter, place
 from magicvl.convert.checkpoint import DTYPES, Checkpoint, StoredTensor, open_checkpoint
 from magicvl.convert.content import largest
 from magicvl.convert.decoder import decoder_tensors
@@ -20,7 +20,7 @@ from magicvl.convert.tensors import left_out, listing, tensor_problems
 from magicvl.convert.vision import tensor_type
 from magicvl.convert.vocabulary import Vocabulary, check_image_token, read_vocabulary
 from magicvl.errors import CheckpointError
-from magicvl.mmproj.contract import Tensor
+from magicvl.mmproj.contract import Layout, Tensor
 
 T = TypeVar("T")
 
@@ -70,7 +70,9 @@ def preflight(
         problems += tensor_problems(source)
         if adapter_directory is not None:
             adapter = _try(lambda: open_adapter(adapter_directory), directory, problems)
-            problems += adapter_problems(adapter, source) if adapter else []
+            if adapter is not None:
+                adapter, unclear = place(adapter, source)
+                problems += [*unclear, *adapter_problems(adapter, source)]
         problems += _disk(source, target, llm_type, mmproj_type)
     if problems or source is None or vocabulary is None:
         count = f"{len(problems)} problems: " if len(problems) > 1 else ""
@@ -132,7 +134,7 @@ def _content(stored: dict[str, StoredTensor], narrow: set[str]) -> list[str]:
 def _narrow(source: Source, llm_type: str, mmproj_type: str) -> set[str]:
     """The tensors that will be F16, by their name in the checkpoint."""
     llm = decoder_tensors(source.decoder) if llm_type == "F16" else []
-    return {tensor.source for tensor in llm if len(tensor.shape) > 1} | {
+    return {tensor.source for tensor in llm if len(tensor.shape) > 1 and tensor.layout is not Layout.CONVOLUTION} | {
         tensor.source
         for tensor in source.vision_tensors
         if tensor_type(tensor, Type[mmproj_type], source.vision.projector) is Type.F16

@@ -67,6 +67,15 @@ class Reference(Protocol):
 
 def open_reference(source: Source, directory: Path) -> Reference:
     """The reference of a checkpoint. Raises CheckpointError for a layout that has none."""
+    if source.layout == "nanovlm":
+        from magicvl.convert.reference_nanovlm import NanoVLMReference
+
+        return NanoVLMReference(directory, source.directory)
+    if source.directory.resolve() != directory.resolve():
+        raise CheckpointError(
+            f"{directory}: checkpoints of layout {source.layout!r} are compared with the tokenizer in their own "
+            f"directory; put it there, and leave --tokenizer out"
+        )
     if source.layout == "magicvl":
         from magicvl.convert.reference_magicvl import MagicVLReference
 
@@ -75,4 +84,8 @@ def open_reference(source: Source, directory: Path) -> Reference:
         from magicvl.convert.reference_transformers import TransformersReference
 
         return TransformersReference(directory)
+    if source.layout == "lfm2_vl":
+        from magicvl.convert.reference_lfm2_vl import Lfm2VlReference
+
+        return Lfm2VlReference(directory)
     raise CheckpointError(f"{directory}: parity has no reference for checkpoints of layout {source.layout!r} yet")

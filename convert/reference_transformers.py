@@ -17,10 +17,13 @@ class TransformersReference:
     """One loaded checkpoint; its processor cuts pictures its own way."""
 
     def __init__(self, directory: Path) -> None:
-        self.processor: Any = AutoProcessor.from_pretrained(directory)
+        self.processor: Any = self._open_processor(directory)
         self.model: Any = AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32).eval()
         config = self.model.config
         self._image = int(getattr(config, "image_token_id", None) or config.image_token_index)
+
+    def _open_processor(self, directory: Path) -> Any:
+        return AutoProcessor.from_pretrained(directory)
 
     def vocabulary(self) -> Mapping[int, str]:
         """Text of every token."""
@@ -36,16 +39,26 @@ class TransformersReference:
         turn = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}]
         text = self.processor.apply_chat_template(turn, add_generation_prompt=True)
         inputs = self.processor(images=[picture], text=text, return_tensors="pt")
-        pixels = inputs["pixel_values"].flatten(0, -4)
-        extra = {key: inputs[key] for key in ("pixel_attention_mask",) if key in inputs}
         with torch.no_grad():
-            with listening(self._modules(), tiles=len(pixels)) as heard:
-                features = self.model.model.get_image_features(inputs["pixel_values"], **extra).pooler_output
+            tiles = self._tiles(inputs)
             made = self.model.generate(
                 **inputs, max_new_tokens=tokens, do_sample=False, output_logits=True, return_dict_in_generate=True
             )
+        ids = [-1 if token == self._image else int(token) for token in inputs["input_ids"][0].tolist()]
+        steps = torch.cat(made.logits)
+        best = steps.topk(2).values
+        leads = ((best[:, 0] - best[:, 1]) / steps.std(dim=-1)).tolist()
+        answer = [int(token) for token in made.sequences[0, len(ids) :]]
+        return Seen(ids, tiles, steps[0].numpy(), answer, leads)
+
+    def _tiles(self, inputs: Mapping[str, Any]) -> list[Tile]:
+        """What the encoder makes of the processor's tiles, which are all of one size."""
+        pixels = inputs["pixel_values"].flatten(0, -4)
+        extra = {key: inputs[key] for key in ("pixel_attention_mask",) if key in inputs}
+        with listening(self._modules(), tiles=len(pixels)) as heard:
+            features = self.model.model.get_image_features(inputs["pixel_values"], **extra).pooler_output
         embeddings = torch.cat([each.reshape(-1, each.shape[-1]) for each in features]).chunk(len(pixels))
-        tiles = [
+        return [
             Tile(
                 size=(plane.shape[2], plane.shape[1]),
                 pixels=np.ascontiguousarray(plane.permute(1, 2, 0).float().numpy()),
@@ -54,12 +67,6 @@ class TransformersReference:
             )
             for i, plane in enumerate(pixels)
         ]
-        ids = [-1 if token == self._image else int(token) for token in inputs["input_ids"][0].tolist()]
-        steps = torch.cat(made.logits)
-        best = steps.topk(2).values
-        leads = ((best[:, 0] - best[:, 1]) / steps.std(dim=-1)).tolist()
-        answer = [int(token) for token in made.sequences[0, len(ids) :]]
-        return Seen(ids, tiles, steps[0].numpy(), answer, leads)
 
     def _modules(self) -> dict[str, torch.nn.Module]:
         """The encoder's stages, wherever the class keeps them."""

@@ -14,7 +14,7 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 
-from magicvl.convert.decoder import FAMILIES, Decoder, decoder_sizes, decoder_tensors
+from magicvl.convert.decoder import FAMILIES, Decoder, DecoderNames, decoder_sizes, decoder_tensors
 from magicvl.convert.layout import Array, to_checkpoint
 from magicvl.convert.place import beside, check_target
 from magicvl.convert.progress import Quiet, Steps
@@ -133,13 +133,14 @@ def _decoder(llm: GgufFile, lock: Lock) -> Decoder:
     if arch not in FAMILIES:
         raise BundleError(f"{llm.path}: architecture {arch!r}; {', '.join(FAMILIES)} can be restored")
     heads = llm.integer(f"{arch}.attention.head_count")
-    length = f"{arch}.attention.key_length"
+    length, taps = f"{arch}.attention.key_length", f"{arch}.shortconv.l_cache"
+    kv_heads, convolutions = _kv_heads(llm, f"{arch}.attention.head_count_kv", lock.language.layers)
     return Decoder(
         architecture=arch,
         width=lock.language.width,
         layers=lock.language.layers,
         heads=heads,
-        kv_heads=llm.integer(f"{arch}.attention.head_count_kv"),
+        kv_heads=kv_heads,
         head_dim=llm.integer(length) if length in llm.metadata else lock.language.width // max(1, heads),
         feed_forward=llm.integer(f"{arch}.feed_forward_length"),
         vocabulary=lock.language.vocabulary,
@@ -150,7 +151,21 @@ def _decoder(llm: GgufFile, lock: Lock) -> Decoder:
         attention_bias="blk.0.attn_q.bias" in llm.tensors,
         mlp_bias="blk.0.ffn_up.bias" in llm.tensors,
         output_bias="blk.0.attn_output.bias" in llm.tensors,
+        names=DecoderNames(modules=FAMILIES[arch].modules),
+        convolutions=convolutions,
+        taps=llm.integer(taps) if taps in llm.metadata else 0,
     )
+
+
+def _kv_heads(llm: GgufFile, key: str, layers: int) -> tuple[int, frozenset[int]]:
+    """How many heads of keys, and the layers that have none because they have a short convolution."""
+    found = llm.metadata.get(key)
+    if not isinstance(found, tuple):
+        return llm.integer(key), frozenset()
+    counts = {count for count in found if count != 0}
+    if len(found) != layers or len(counts) != 1 or not isinstance(count := counts.pop(), int):
+        raise BundleError(f"{llm.path}: {key} is {found}, one number of heads and zeros for {layers} layers are due")
+    return count, frozenset(layer for layer, each in enumerate(found) if each == 0)
 
 
 def _number(file: GgufFile, key: str) -> float:
@@ -213,14 +228,28 @@ def _text_config(decoder: Decoder, vocabulary: Vocabulary) -> dict[str, Any]:
         "vocab_size": decoder.vocabulary,
         "max_position_embeddings": decoder.context,
         "rope_parameters": {"rope_type": "default", "rope_theta": decoder.rope_theta},
-        "rms_norm_eps": decoder.norm_eps,
-        "hidden_act": "silu",
         "tie_word_embeddings": decoder.tied,
         "bos_token_id": vocabulary.bos,
         "eos_token_id": vocabulary.eos,
         # No pad here: its row would get no gradient, and it often is the token that ends an answer.
         "pad_token_id": None,
-    } | _biases(decoder)
+    } | (_hybrid(decoder) if FAMILIES[decoder.architecture].hybrid else _plain(decoder))
+
+
+def _plain(decoder: Decoder) -> dict[str, Any]:
+    return {"rms_norm_eps": decoder.norm_eps, "hidden_act": "silu"} | _biases(decoder)
+
+
+def _hybrid(decoder: Decoder) -> dict[str, Any]:
+    """LFM2's own names; its rule for the feed-forward width is off, the width is the one that there is."""
+    kinds = ["conv" if layer in decoder.convolutions else "full_attention" for layer in range(decoder.layers)]
+    return {
+        "norm_eps": decoder.norm_eps,
+        "block_auto_adjust_ff_dim": False,
+        "layer_types": kinds,
+        "conv_L_cache": decoder.taps,
+        "conv_bias": False,
+    }
 
 
 def _biases(decoder: Decoder) -> dict[str, bool]:

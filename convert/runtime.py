@@ -15,7 +15,8 @@ from magicvl.edge.gguf_check import read_gguf
 from magicvl.edge.llama import Adapter, Context, Model, Vision
 from magicvl.edge.pair import check_lora, check_pair
 from magicvl.edge.pixels import Pixels
-from magicvl.edge.request import Request, chat_template, prepare
+from magicvl.edge.prompt import ask_messages
+from magicvl.edge.request import Request, chat_template, open_and_cut, prepare
 from magicvl.edge.watch import PATCHES, Watch
 
 
@@ -44,7 +45,7 @@ class Runtime:
                 self._adapter = Adapter(lora.path, self.model, self.lock.lora_scale)
             grid = self.lock.grid
             self._vision = owned.enter_context(
-                Vision(mmproj.path, self.model, grid.unit, grid.tile, threads, watch=self._watch)
+                Vision(mmproj.path, self.model, grid.unit, grid.tile_tokens, threads, watch=self._watch)
             )
             self._owned = owned.pop_all()
 
@@ -86,7 +87,8 @@ class Runtime:
             return context.logits()
 
     def _prepare(self, picture: Image.Image, prompt: str) -> Request:
-        return prepare([picture], prompt, self.lock, self.model, self._template)
+        seen = open_and_cut(picture, self.lock, None)
+        return prepare(ask_messages(prompt, 1), [seen], self.lock, self.model, self._template)
 
     def _encode(self, tile: Pixels) -> Tile:
         height, width, _ = tile.shape

@@ -49,8 +49,9 @@ PRE_TOKENIZERS = {
     "gpt-2": PreTokenizer((_BYTE_LEVEL,)),
     "qwen2": PreTokenizer((_words(r"\p{N}"), _BYTES_ONLY), normaliser="NFC"),
     "llama-bpe": PreTokenizer((_words(r"\p{N}{1,3}"), _BYTES_ONLY), ignore_merges=True),
+    "lfm2": PreTokenizer((_words(r"\p{N}{1,3}"), _BYTES_ONLY), ignore_merges=True),
 }
-"""The runtime's name of a pre-tokenizer, and what tokenizer.json has for it.
+"""The runtime's name of a pre-tokenizer, and what tokenizer.json has for it. `lfm2` is Llama 3's in files of LFM2.
 
 For `qwen2` the ids were compared on 175,975 code points in five contexts, for the others on texts of several languages.
 One assigned character differs: after an apostrophe transformers takes U+017F, the long s, for an s. Letters that newer

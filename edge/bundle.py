@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from magicvl.edge.plan import Grid
 from magicvl.edge.prompt import Pieces
+from magicvl.edge.reference_sizes import Lfm2Rules
 from magicvl.errors import BundleError, UsageError
 
 T = TypeVar("T")
@@ -93,6 +94,14 @@ class PictureInfo:
     """Whether a smaller picture is enlarged to `longest`."""
     overview: bool = True
     """Whether several tiles come with an overview, where the policy leaves a choice."""
+    min_tokens: int | None = None
+    """lfm2: fewest visual tokens of a whole picture; None with the other policies, and so the next three."""
+    max_tokens: int | None = None
+    """lfm2: most visual tokens of a whole picture, and of the overview of one that is split."""
+    min_tiles: int | None = None
+    """lfm2: fewest tiles that a picture is split into, an overview not counted."""
+    split_above: int | None = None
+    """lfm2: px above which a picture is split, each side rounded to whole tokens."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +136,18 @@ class Lock:
             longest=picture.longest,
             enlarge=picture.enlarge,
             overview=picture.overview,
+            lfm2=self._lfm2_rules,
             resample=picture.resample,
         )
+
+    @property
+    def _lfm2_rules(self) -> Lfm2Rules | None:
+        picture = self.picture
+        rules = (picture.min_tokens, picture.max_tokens, picture.min_tiles, picture.split_above)
+        given = [value for value in rules if value is not None]
+        if given and len(given) < len(rules):
+            raise UsageError("min_tokens, max_tokens, min_tiles and split_above belong together")
+        return Lfm2Rules(self.vision.patch, *given) if given else None
 
 
 @dataclass(frozen=True)

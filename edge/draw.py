@@ -25,10 +25,10 @@ def draw_plan(picture: Image.Image, plan: Plan, grid: Grid) -> Image.Image:
     canvas = resize(picture, plan)
     boxes = list(plan.tile_boxes)
     if plan.overview is not None:
-        beside = overview(canvas, plan)
+        beside = overview(picture, canvas, plan)
         left = canvas.width + _GAP
         boxes[plan.overview] = (left, 0, left + beside.width, beside.height)
-        wide = Image.new("RGB", (left + beside.width, canvas.height), "white")
+        wide = Image.new("RGB", (left + beside.width, max(canvas.height, beside.height)), "white")
         wide.paste(canvas, (0, 0))
         wide.paste(beside, (left, 0))
         canvas = wide

@@ -10,22 +10,27 @@ Layout (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), little-endia
 Every count, length and offset is compared with what the file still has before anything is read by it,
 and the data itself is never read. What the metadata takes as Python objects is counted too: a few bytes of a
 file can be many of memory.
+
+Of an array of strings only the lengths are walked; its texts are decoded when somebody wants them, because most
+who open a file want one tensor, or the length of the vocabulary.
 """
 
 import os
 import struct
 import sys
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader, FileIO
+from itertools import islice
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
+from typing import overload
 
 from magicvl.errors import BundleError
 
 Scalar = int | float | bool | str
-Value = Scalar | tuple[Scalar, ...]
 
 MAX_HEADER = 2**26
 """Most bytes of keys, values and tensor table; 250,000 tokens with their merges take about 16 MB."""
@@ -94,6 +99,65 @@ BLOCKS: Mapping[int, tuple[str, int, int]] = MappingProxyType(
 """ggml's type number: name, elements of a block, bytes of a block."""
 
 
+class Texts(Sequence[str]):
+    """An array of strings as it lies in the file, each decoded when it is asked for."""
+
+    __slots__ = ("_count", "_data", "_ends")
+
+    def __init__(self, data: bytes, count: int) -> None:
+        """`data` is all there is of `count` strings, each behind the eight bytes of its length."""
+        self._data, self._count = data, count
+        self._ends: array[int] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(self._count)
+            return tuple(islice(self, start, stop, step)) if step > 0 else tuple(self)[index]
+        if self._ends is None:
+            self._ends = array("Q", (end for _, end in self._places()))
+        place = range(self._count)[index]
+        return _decoded(self._data[(self._ends[place - 1] if place else 0) + _LENGTH.size : self._ends[place]])
+
+    def __iter__(self) -> Iterator[str]:
+        return (_decoded(self._data[begin:end]) for begin, end in self._places())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Texts):
+            return self._data == other._data
+        return isinstance(other, tuple) and len(self) == len(other) and tuple(self) == other
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<{self._count:,} strings>"
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        """Where each text begins and ends."""
+        end = 0
+        for _ in range(self._count):
+            begin = end + _LENGTH.size
+            end = begin + _LENGTH.unpack_from(self._data, end)[0]
+            yield begin, end
+
+
+Array = tuple[Scalar, ...] | Texts
+Value = Scalar | Array
+
+
+def _decoded(text: bytes) -> str:
+    # Vocabularies of byte tokens are not always UTF-8.
+    return text.decode("utf-8", "replace")
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One entry of the tensor table."""
@@ -131,13 +195,12 @@ class GgufFile:
             raise BundleError(f"{self.path}: {key} is no whole number; convert the model again")
         return value
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def texts(self, key: str) -> Texts:
         """The array of strings under a key. Raises BundleError where it is missing or none."""
         value = self._value(key)
-        # An array has one type, so its first element speaks for all.
-        if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value[:1]):
+        if not isinstance(value, Texts):
             raise BundleError(f"{self.path}: {key} is no array of strings; convert the model again")
-        return tuple(map(str, value))
+        return value
 
     def _value(self, key: str) -> Value:
         if key not in self.metadata:
@@ -233,7 +296,7 @@ class _Reader:
         kind = self.number("I", f"the type of {key}")
         count = self.count(MAX_ARRAY, f"elements of {key}")
         if kind == _STRING:
-            return tuple(self.strings(count, key))
+            return self.strings(count, key)
         if kind not in _SCALARS:
             raise self.error(f"{key} is an array of the unknown type {kind:,}")
         self.spend(count * (_POINTER + _NUMBER), key)
@@ -249,39 +312,35 @@ class _Reader:
         value: Scalar = layout.unpack(self.take(layout.size, key))[0]
         return value
 
-    def strings(self, count: int, what: str) -> list[str]:
-        """Vocabularies are long: most strings are cut out of what was read ahead, without a call for each."""
+    def strings(self, count: int, what: str) -> Texts:
+        """Vocabularies are long: most strings are walked in what was read ahead, without a call for each."""
         self.texts += count
         if self.texts > MAX_STRINGS:
             raise self.error(f"{self.texts:,} strings up to {what}, at most {MAX_STRINGS:,} are read")
-        found: list[str] = []
-        while len(found) < count:
-            window = self.file.peek()
-            at, room = 0, min(len(window), MAX_HEADER - self.at)
-            first = len(found)
-            while len(found) < count and at + 8 <= room:
-                end = at + 8 + _LENGTH.unpack_from(window, at)[0]
-                if end > room:
-                    break
-                found.append(window[at + 8 : end].decode("utf-8", "replace"))
-                at = end
-            self.file.read(at)
-            self.at += at
+        made, parts = 0, list[bytes]()
+        while made < count:
+            whole, size = _walk(self.file.peek()[: MAX_HEADER - self.at], count - made)
+            parts.append(self.file.read(size))
+            made, self.at = made + whole, self.at + size
             # A byte of the file is at most a character of four; to weigh each string would cost as much as to read it.
-            made = len(found) - first
-            self.spend(made * (_POINTER + _TEXT) + (at - 8 * made) * 4, what)
-            if len(found) < count:
+            self.spend(whole * (_POINTER + _TEXT) + (size - _LENGTH.size * whole) * 4, what)
+            if made < count:
                 # It reaches past what was read ahead, or past a limit, which this one tells.
-                found.append(self.string(MAX_STRING, what))
-        return found
+                text = self.raw(MAX_STRING, what)
+                parts += (_LENGTH.pack(len(text)), text)
+                made += 1
+        return Texts(b"".join(parts), count)
 
     def string(self, limit: int, what: str) -> str:
+        return _decoded(self.raw(limit, what))
+
+    def raw(self, limit: int, what: str) -> bytes:
+        """A string's bytes, behind its length."""
         length = self.number("Q", f"the length of {what}")
         if length > limit:
             raise self.error(f"{what} claims {length:,} bytes, at most {limit:,} are read")
-        # Vocabularies of byte tokens are not always UTF-8.
-        text = self.take(length, what).decode("utf-8", "replace")
-        self.spend(sys.getsizeof(text) + _POINTER, what)
+        text = self.take(length, what)
+        self.spend(sys.getsizeof(_decoded(text)) + _POINTER, what)
         return text
 
     def spend(self, size: int, what: str) -> None:
@@ -310,3 +369,17 @@ class _Reader:
 
     def error(self, text: str) -> BundleError:
         return BundleError(f"{self.path}: {text}; copy or convert the file again")
+
+
+def _walk(window: bytes, count: int) -> tuple[int, int]:
+    """How many strings lie whole in a piece of the file, at most `count`, and how many bytes they take."""
+    length, made, begin, at = _LENGTH.unpack_from, 0, 0, 0
+    try:
+        # No test of a length in here, it would double the time: what passes the end fails at the next one, or below.
+        for made in range(count):  # noqa: B007
+            begin, at = at, at + 8 + length(window, at)[0]
+    except (struct.error, OverflowError):
+        whole = made
+    else:
+        whole = count
+    return (whole, at) if at <= len(window) else (whole - 1, begin)

@@ -29,6 +29,13 @@ def check_pair(lock: Lock, llm: GgufFile, mmproj: GgufFile) -> None:
         raise BundleError(f"tiles of {lock.picture.tile:,} px, at most {MAX_TILE:,} px are encoded")
     if (lock.picture.longest or 0) > MAX_LONGEST:
         raise BundleError(f"pictures resized to {lock.picture.longest:,} px, at most {MAX_LONGEST:,} px are made")
+    if lock.grid.lfm2 is not None and lock.grid.most_split * lock.picture.tile**2 > MAX_LONGEST**2:
+        raise BundleError(
+            f"pictures resized to {lock.grid.most_split} tiles of {lock.picture.tile:,} px, at most {MAX_LONGEST:,} px "
+            f"square are made"
+        )
+    if lock.grid.tile_tokens * lock.grid.unit**2 > MAX_TILE**2:
+        raise BundleError(f"tiles of {lock.grid.tile_tokens:,} tokens, at most {MAX_TILE:,} px square are encoded")
     if lock.picture.policy == "native" and lock.picture.resample != "bilinear":
         raise BundleError(f"pictures are resized by {lock.picture.resample!r}, MagicVL's own by 'bilinear' alone")
     _check_graph(lock)

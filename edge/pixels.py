@@ -59,7 +59,7 @@ def cut(picture: Image.Image, plan: Plan) -> list[Pixels]:
     pixels = np.asarray(resized, dtype=np.uint8)
     tiles = [np.ascontiguousarray(pixels[top:bottom, left:right]) for left, top, right, bottom in plan.tile_boxes]
     if plan.overview is not None:
-        tiles[plan.overview] = np.asarray(overview(resized, plan), dtype=np.uint8)
+        tiles[plan.overview] = np.asarray(overview(picture, resized, plan), dtype=np.uint8)
     return tiles
 
 
@@ -72,8 +72,10 @@ def resize(picture: Image.Image, plan: Plan) -> Image.Image:
     return picture
 
 
-def overview(resized: Image.Image, plan: Plan) -> Image.Image:
-    """The whole of a resized picture as one square tile."""
+def overview(picture: Image.Image, resized: Image.Image, plan: Plan) -> Image.Image:
+    """The whole picture at the plan's overview size; where it has none, the resized one as one square tile."""
+    if plan.overview_size is not None:
+        return _resampled(picture, plan.overview_size, plan.overview_resample)
     left, _, right, _ = plan.tile_boxes[-1 if plan.overview == 0 else 0]
     return _resampled(resized, (right - left, right - left), plan.overview_resample)
 

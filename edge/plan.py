@@ -19,18 +19,22 @@ Models of other makers were trained on pictures cut otherwise. A grid names that
     square    the whole picture as one tile, its shape lost
     idefics3  full tiles, then an overview: Idefics3, SmolVLM (magicvl.edge.reference_sizes)
     nanovlm   an overview, then full tiles: nanoVLM
+    lfm2      one tile of any shape; a large picture as full tiles, then an overview of its shape: LFM2-VL
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import isqrt
 
-from magicvl.edge.reference_sizes import idefics3_sizes, nanovlm_size
+from magicvl.edge.reference_sizes import Lfm2Rules, idefics3_sizes, lfm2_grid, lfm2_splits, lfm2_whole, nanovlm_size
 from magicvl.errors import UsageError
 
 Box = tuple[int, int, int, int]
-POLICIES = ("native", "square", "idefics3", "nanovlm")
+POLICIES = ("native", "square", "idefics3", "nanovlm", "lfm2")
 RESAMPLES = ("bilinear", "bicubic", "lanczos")
 """Pillow's filters, antialiased."""
+MAX_SPLIT = 64
+"""Most tiles that the policy lfm2 splits a picture into: it tries every grid."""
 
 
 @dataclass(frozen=True)
@@ -40,23 +44,26 @@ class Grid:
     unit: int = 32
     """Side of one visual token in px (patch 16 x unshuffle 2)."""
     tile: int = 384
-    """Side of a full tile in px; with the policy `native` a multiple of `unit`."""
+    """Side of a full tile in px; with the policies `native` and `lfm2` a multiple of `unit`."""
     max_tiles: int = 24
     """Most tiles of one picture, an overview among them."""
     policy: str = "native"
     """How pictures are cut, one of POLICIES."""
     longest: int | None = None
-    """Longest side in px that idefics3 and nanovlm resize to, the others have none."""
+    """Longest side in px that idefics3 and nanovlm resize to; square may have one that it goes through first, as
+    Idefics3 without splitting does; the others have none."""
     enlarge: bool = True
     """nanovlm: whether a smaller picture is enlarged to `longest`; idefics3 always does."""
     overview: bool = True
-    """nanovlm: whether an overview comes first; idefics3 always has one."""
+    """nanovlm and lfm2: whether several tiles come with an overview; idefics3 always has one."""
+    lfm2: Lfm2Rules | None = None
+    """What the policy lfm2 needs beside, the others have none."""
     resample: str = "bilinear"
     """Filter of the resize, one of RESAMPLES."""
 
     def __post_init__(self) -> None:
         # Other makers' tiles may have a rest that their encoder's convolution leaves out: 384 px of 42 px tokens.
-        odd = self.policy == "native" and self.unit > 0 and self.tile % self.unit > 0
+        odd = self.policy in ("native", "lfm2") and self.unit > 0 and self.tile % self.unit > 0
         if self.unit < 1 or self.tile < self.unit or odd or self.max_tiles < 1:
             raise UsageError(
                 f"grid {self.tile} px tiles of {self.unit} px tokens, at most {self.max_tiles}: the tile "
@@ -67,21 +74,50 @@ class Grid:
                 f"pictures cut by {self.policy!r} and resized by {self.resample!r}: there are "
                 f"{', '.join(POLICIES)} and {', '.join(RESAMPLES)}"
             )
-        splits = self.policy in ("idefics3", "nanovlm")
-        if splits != (self.longest is not None) or (self.longest is not None and self.longest < self.tile):
+        wants = {"idefics3": (True,), "nanovlm": (True,), "square": (True, False)}.get(self.policy, (False,))
+        if (self.longest is not None) not in wants or (self.longest is not None and self.longest < self.tile):
             raise UsageError(
                 f"a longest side of {self.longest} px with the policy {self.policy!r}: idefics3 and nanovlm need one "
-                f"of at least a tile, {self.tile} px, the others have none"
+                f"of at least a tile, {self.tile} px, square may have one, the others have none"
             )
         if self.policy == "nanovlm" and self.longest is not None and self.longest % self.tile:
             raise UsageError(
                 f"a longest side of {self.longest} px: nanovlm needs a multiple of its {self.tile} px tile"
             )
+        if (self.policy == "lfm2") != (self.lfm2 is not None):
+            raise UsageError(f"the policy {self.policy!r}: lfm2 needs its own rules, the others have none")
+        if self.lfm2 is not None:
+            self._check_lfm2(self.lfm2)
+
+    def _check_lfm2(self, rules: Lfm2Rules) -> None:
+        if not 1 <= rules.least <= rules.most or rules.patch < 1 or rules.split_above < 1:
+            raise UsageError(
+                f"whole pictures of {rules.least} to {rules.most} tokens of {rules.patch} px patches, split above "
+                f"{rules.split_above} px: each must be at least 1, and the first no more than the second"
+            )
+        if self.max_tiles > 1 and not 1 <= rules.min_tiles <= self.most_split <= MAX_SPLIT:
+            raise UsageError(
+                f"pictures split into {rules.min_tiles} to {self.most_split} tiles: 1 to {MAX_SPLIT} can be cut, the "
+                f"fewest first"
+            )
+
+    @property
+    def most_split(self) -> int:
+        """Most tiles that a picture is split into, an overview not counted."""
+        return max(1, self.max_tiles - self.overview)
+
+    @property
+    def tile_tokens(self) -> int:
+        """Most visual tokens of one tile or overview."""
+        full = (self.tile // self.unit) ** 2
+        if self.lfm2 is None:
+            return full
+        return self.lfm2.most if self.max_tiles == 1 else max(full, self.lfm2.most)
 
     @property
     def max_tokens(self) -> int:
         """Visual tokens of a picture that fills every tile."""
-        return self.max_tiles * (self.tile // self.unit) ** 2
+        return self.max_tiles * self.tile_tokens
 
 
 @dataclass(frozen=True)
@@ -112,7 +148,10 @@ class Plan:
     resample: str = "bilinear"
     """Filter of each resize, Pillow's."""
     overview_resample: str = "bilinear"
-    """Filter that makes the overview of the resized picture."""
+    """Filter that makes the overview."""
+    overview_size: tuple[int, int] | None = None
+    """Width and height in px of an overview made of the picture as it came; None for one of the resized picture,
+    a square tile."""
 
     @property
     def rows(self) -> int:
@@ -148,6 +187,8 @@ def plan(width: int, height: int, grid: Grid, budget: int | None = None) -> Plan
         raise UsageError(f"a picture of {width} x {height} px: both sides must be at least 1 px")
     if budget is not None and budget < 1:
         raise UsageError(f"a budget of {budget} visual tokens: it must be at least 1")
+    if grid.lfm2 is not None:
+        return _plan_lfm2(width, height, grid, grid.lfm2, budget)
     if grid.policy != "native":
         return _plan_as_reference(width, height, grid, budget)
     across, down, bound = _fit(width, height, grid, budget)
@@ -187,6 +228,7 @@ def _reference(width: int, height: int, grid: Grid, longest: int) -> Plan:
     steps: tuple[tuple[int, int], ...] = ()
     if grid.policy == "square":
         resized = (grid.tile, grid.tile)
+        steps = (idefics3_sizes(width, height, grid.tile, grid.longest)[0],) if grid.longest else ()
     elif grid.policy == "idefics3":
         first, resized = idefics3_sizes(width, height, grid.tile, longest)
         steps = (first,)
@@ -213,6 +255,71 @@ def _reference(width: int, height: int, grid: Grid, longest: int) -> Plan:
         resample=grid.resample,
         # nanoVLM makes its overview of a tensor, by torchvision's default filter.
         overview_resample="bilinear" if grid.policy == "nanovlm" else grid.resample,
+    )
+
+
+def _plan_lfm2(width: int, height: int, grid: Grid, rules: Lfm2Rules, budget: int | None) -> Plan:
+    """Full tiles and an overview for a large picture, else one tile; past a budget fewer tiles, then one of less."""
+    whole = _whole(width, height, grid, rules, grid.tile_tokens)
+    if grid.max_tiles > 1 and lfm2_splits(width, height, grid.unit, rules):
+        for most in range(grid.most_split, rules.min_tiles - 1, -1):
+            made = _split(width, height, grid, whole, lfm2_grid(width, height, grid.tile, rules.min_tiles, most))
+            if budget is None or made.tokens <= budget:
+                return made
+    if budget is not None:
+        whole = _whole(width, height, grid, rules, min(budget, grid.tile_tokens))
+    return _one_shape(width, height, grid, whole, ((0, 0, *whole),), 1)
+
+
+def _whole(width: int, height: int, grid: Grid, rules: Lfm2Rules, limit: int) -> tuple[int, int]:
+    """The size of a whole picture, of `limit` tokens at most.
+
+    The reference fails for long thin pictures of more; here the long side shrinks until they fit.
+    """
+    size = lfm2_whole(width, height, grid.unit, min(rules.least, limit), min(rules.most, limit))
+    if size[0] * size[1] <= limit * grid.unit**2:
+        return size
+    long, short = max(width, height), min(width, height)
+    # No shape that fits has a longer side, so the search starts there.
+    longest = min(limit, isqrt(limit * long // short) + long // short + 2)
+    for units in range(longest, 0, -1):
+        other = min(units, _nearest(short * units, long))
+        if units * other <= limit:
+            break
+    across, down = (units, other) if width >= height else (other, units)
+    return across * grid.unit, down * grid.unit
+
+
+def _split(width: int, height: int, grid: Grid, whole: tuple[int, int], cells: tuple[int, int]) -> Plan:
+    resized = (cells[0] * grid.tile, cells[1] * grid.tile)
+    boxes = _cut(resized, grid.tile)
+    made = _one_shape(width, height, grid, resized, boxes, cells[0])
+    if len(boxes) == 1 or not grid.overview:
+        return made
+    return replace(
+        made,
+        tile_boxes=(*boxes, (0, 0, *resized)),
+        tile_tokens=(*made.tile_tokens, whole[0] * whole[1] // grid.unit**2),
+        overview=len(boxes),
+        overview_size=whole,
+    )
+
+
+def _one_shape(
+    width: int, height: int, grid: Grid, resized: tuple[int, int], boxes: tuple[Box, ...], columns: int
+) -> Plan:
+    lost = max(width, height) - max(resized)
+    return Plan(
+        width=width,
+        height=height,
+        resized=resized,
+        tile_boxes=boxes,
+        columns=columns,
+        tile_tokens=tuple((r - x) * (b - y) // grid.unit**2 for x, y, r, b in boxes),
+        # Half a token is what rounding takes.
+        scale=max(resized) / max(width, height) if 2 * lost > grid.unit else 1.0,
+        resample=grid.resample,
+        overview_resample=grid.resample,
     )
 
 

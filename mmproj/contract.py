@@ -10,7 +10,7 @@ Keys and names are those that its tools/mtmd/clip.cpp reads. The table serves bo
 from left to right, `restore` from right to left. No torch and no gguf here, so that anything may import it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -31,6 +31,8 @@ class Layout(Enum):
     """Rows of each query head: halves in the checkpoint, interleaved pairs in GGUF."""
     ROTARY_KV_HEADS = "rotary_kv_heads"
     """The same for the heads of keys."""
+    CONVOLUTION = "convolution"
+    """Checkpoint (channels, 1, taps), a convolution of each channel alone; GGUF (channels, taps)."""
 
 
 @dataclass(frozen=True)
@@ -296,17 +298,27 @@ def mmproj_dropped(vision: VisionInfo, names: VisionNames | None = None) -> list
 
 
 def expand(
-    rules: Iterable[TensorRule], sizes: Mapping[str, int], layers: int, switches: Iterable[str] = ()
+    rules: Iterable[TensorRule],
+    sizes: Mapping[str, int],
+    layers: int | Sequence[Iterable[str]],
+    switches: Iterable[str] = (),
 ) -> list[Tensor]:
-    """Applies a table to a configuration; rules that name a layer are repeated layer by layer."""
-    on = set(switches)
-    live = [rule for rule in rules if rule.when is None or rule.when in on]
-    first = next((i for i, rule in enumerate(live) if "{layer}" in rule.source), len(live))
-    repeated = [rule for rule in live if "{layer}" in rule.source]
-    once = [rule for rule in live if "{layer}" not in rule.source]
-    tensors = [_apply(rule, sizes, None) for rule in once]
-    body = [_apply(rule, sizes, layer) for layer in range(layers) for rule in repeated]
-    return tensors[:first] + body + tensors[first:]
+    """Applies a table to a configuration; rules that name a layer are repeated layer by layer.
+
+    `layers` is how many there are, or what is on in each of them beside `switches`.
+    """
+    rules, on = list(rules), set(switches)
+    own = [on | set(more) for more in ([()] * layers if isinstance(layers, int) else layers)]
+    first = next((i for i, rule in enumerate(rules) if "{layer}" in rule.source), len(rules))
+    repeated = [rule for rule in rules if "{layer}" in rule.source]
+    body = [_apply(rule, sizes, layer) for layer, live in enumerate(own) for rule in repeated if _live(rule, live)]
+    once = ([rule for rule in part if "{layer}" not in rule.source] for part in (rules[:first], rules[first:]))
+    before, after = ([_apply(rule, sizes, None) for rule in part if _live(rule, on)] for part in once)
+    return before + body + after
+
+
+def _live(rule: TensorRule, on: set[str]) -> bool:
+    return rule.when is None or rule.when in on
 
 
 def _apply(rule: TensorRule, sizes: Mapping[str, int], layer: int | None) -> Tensor:

@@ -12,7 +12,7 @@ from transformers.processing_utils import ProcessorMixin
 
 from magicvl.edge.pixels import PictureSource, Pixels, cut, open_picture
 from magicvl.edge.plan import Grid, Plan, plan
-from magicvl.edge.prompt import Message, Pieces, Text, Tile, expand, render
+from magicvl.edge.prompt import Message, Pieces, Spoken, Text, Tile, expand, render
 from magicvl.errors import CheckpointError
 from magicvl.mmproj.configuration import MagicVLConfig
 
@@ -104,6 +104,8 @@ class MagicVLProcessor(ProcessorMixin):
         for part in expand(segments, plans, Pieces(**self.picture_pieces)):
             if isinstance(part, Tile):
                 ids += [self.image_token_id] * plans[part.picture].tile_tokens[part.tile]
+            elif isinstance(part, Spoken):
+                ids += part.tokens
             else:
                 ids += self.text_ids(part)
         return ids

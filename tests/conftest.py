@@ -59,14 +59,10 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def build_config(
-    tokenizer: PreTrainedTokenizerFast,
-    text: dict[str, object] | None = None,
-    vision_width: int = 64,
-    **fields: object,
-) -> MagicVLConfig:
-    """Encoder of 2 layers, decoder 128 wide with 2 layers and grouped heads; `text` changes the decoder's."""
-    decoder: dict[str, object] = {
+def decoder_fields(tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
+    """The configuration of the small decoder: Llama, 128 wide, 2 layers, grouped heads."""
+    return {
+        "model_type": "llama",
         "hidden_size": 128,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
@@ -76,10 +72,20 @@ def build_config(
         "vocab_size": len(tokenizer),
         "max_position_embeddings": 8192,
         "rope_parameters": {"rope_type": "default", "rope_theta": 20000.0},
-        "tie_word_embeddings": True,
         "eos_token_id": tokenizer.eos_token_id,
         "bos_token_id": None,
-    } | (text or {})
+        "pad_token_id": None,
+    }
+
+
+def build_config(
+    tokenizer: PreTrainedTokenizerFast,
+    text: dict[str, object] | None = None,
+    vision_width: int = 64,
+    **fields: object,
+) -> MagicVLConfig:
+    """Encoder of 2 layers, decoder of `decoder_fields`; `text` changes the decoder's."""
+    decoder = decoder_fields(tokenizer) | {"tie_word_embeddings": True} | (text or {})
     return MagicVLConfig(
         vision_config=Siglip2VisionConfig(
             hidden_size=vision_width,
@@ -90,7 +96,7 @@ def build_config(
             num_patches=24 * 24,
             vision_use_head=False,
         ),
-        text_config=CONFIG_MAPPING[str(decoder.pop("model_type", "llama"))](**decoder),
+        text_config=CONFIG_MAPPING[str(decoder.pop("model_type"))](**decoder),
         **{
             "projector_hidden_size": 128,
             "image_token_id": tokenizer.convert_tokens_to_ids("<|image|>"),
@@ -132,6 +138,12 @@ def few_threads() -> None:
 @pytest.fixture(scope="session")
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return build_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def tiny_decoder(tiny_tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
+    """`decoder_fields`, for those who build models of other kinds around it. Do not change it."""
+    return decoder_fields(tiny_tokenizer)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 
 from magicvl.convert.checkpoint import Checkpoint, open_checkpoint
 from magicvl.convert.source import Source
-from magicvl.convert.sources import idefics3, llava, magicvl, nanovlm
+from magicvl.convert.sources import idefics3, lfm2_vl, llava, magicvl, nanovlm
 from magicvl.errors import CheckpointError
 
 
@@ -27,6 +27,7 @@ LAYOUTS = (
     Layout("magicvl", magicvl.recognises, magicvl.understand),
     Layout("idefics3 and smolvlm", idefics3.recognises, idefics3.understand),
     Layout("llava", llava.recognises, llava.understand),
+    Layout("LFM2-VL", lfm2_vl.recognises, lfm2_vl.understand),
     Layout("nanoVLM", nanovlm.recognises, nanovlm.understand),
 )
 

@@ -27,11 +27,12 @@ _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 def read_image_processor(checkpoint: Checkpoint, problems: list[str]) -> Reader:
     """The image processor's settings and the processor's, from whichever files a version of transformers wrote."""
+    files = [read_json_if_there(checkpoint.directory / name) for name in _PROCESSORS]
+    nested = [part for data in files if isinstance(part := data.get("image_processor"), dict)]
+    # What is said of the image processor itself counts before what is said of the processor around it.
     found: dict[str, Any] = {}
-    for name in _PROCESSORS:
-        data = read_json_if_there(checkpoint.directory / name)
-        part = data.get("image_processor")
-        found |= data | (part if isinstance(part, dict) else {})
+    for data in (*reversed(files), *nested):
+        found |= data
     if not found:
         problems.append(f"it has neither {' nor '.join(_PROCESSORS)}, so nothing says how its pictures are made")
     return Reader("the image processor", found, problems)

@@ -102,9 +102,14 @@ def _vision(config: Reader, vision: Reader) -> VisionInfo:
 
 
 def _picture(processor: Reader, tile: int) -> PictureInfo:
-    """The processor cuts pictures into tiles of `max_image_size`, which must be what the encoder takes."""
+    """The processor cuts pictures into tiles of `max_image_size`, which must be what the encoder takes.
+
+    Without splitting it makes one of the whole picture, after the same first resize.
+    """
     check_steps(processor)
-    processor.demand("do_image_splitting", True, True)
+    splits = processor.data.get("do_image_splitting", True)
+    if not isinstance(splits, bool):
+        processor.problems.append(f"{processor.name}: do_image_splitting is {splits!r}, true or false is due")
     size = processor.data.get("size") or {"longest_edge": 4 * 364}
     longest = Reader(f"{processor.name}: size", size, processor.problems).whole("longest_edge")
     most = processor.data.get("max_image_size") or {"longest_edge": 364}
@@ -113,11 +118,11 @@ def _picture(processor: Reader, tile: int) -> PictureInfo:
     longest = max(longest, tile)
     return PictureInfo(
         tile=tile,
-        max_tiles=(-(-longest // tile)) ** 2 + 1,
+        max_tiles=(-(-longest // tile)) ** 2 + 1 if splits else 1,
         mean=channels(processor, "image_mean", (0.5, 0.5, 0.5)),
         std=channels(processor, "image_std", (0.5, 0.5, 0.5)),
         resample=resample(processor, default=1),
-        policy="idefics3",
+        policy="idefics3" if splits else "square",
         longest=longest,
     )
 

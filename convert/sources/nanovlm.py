@@ -1,13 +1,17 @@
 """Checkpoints of nanoVLM's training code: a SigLIP encoder, an unshuffle, one linear layer, a Llama decoder.
 
 Its config.json is a VLMConfig, its model.safetensors has names of its own, and no tokenizer lies beside them. The
-runtime's graph is its projector type `idefics3`, and the order of the unshuffle is the same. Three generations:
+runtime's graph is its projector type `idefics3`, and the order of the unshuffle is the same. Its generations, told
+apart by the special tokens that they append and by `max_img_size`:
 
-    0.1  the picture as one square, before the words "Question: ... Answer:"
-    0.2  tiles, each after its row and column, in the model's chat template
-    0.3  the same, after an overview
+    0.1  no tokens: the picture as one square, before the words "Question: ... Answer:"
+         an image token alone: one square, in the model's chat template
+         the same and max_img_size: tiles, one after the other
+    0.2  a token for each row and column: tiles, each after its own
+    0.3  one for the overview: the same, after an overview
 """
 
+import re
 from typing import Any
 
 from magicvl.convert.checkpoint import Checkpoint
@@ -43,6 +47,8 @@ NAMES = VisionNames(
 )
 _EMBEDDING, _HEAD = "token_embedding", "head"
 _PICTURE = "<image>"
+_PLACE = re.compile(r"r([0-9]+)c([0-9]+)")
+"""The role of a tile's token."""
 _QUESTION = (
     "{% for message in messages %}{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image>{% else %}Question: {{ part['text'] }} Answer:{% endif %}"
@@ -175,8 +181,9 @@ def _extra_tokens(config: Reader) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(text, str) and text for text in found.values()):
         config.problems.append(f"config.json: vlm_extra_tokens is {found!r}, texts by their role are due")
         return {}
-    if found and not {"image_token", "r1c1"} <= found.keys():
-        config.problems.append("config.json: vlm_extra_tokens lacks image_token or r1c1")
+    placed = "global_image_token" in found or any(map(_PLACE.fullmatch, found))
+    if lacking := [role for role in ("image_token", *(("r1c1",) if placed else ())) if found and role not in found]:
+        config.problems.append(f"config.json: vlm_extra_tokens lacks {' and '.join(lacking)}")
     return found
 
 
@@ -193,7 +200,7 @@ def _chat_template(config: Reader, extra: dict[str, str]) -> str:
 def _picture(config: Reader, extra: dict[str, str]) -> PictureInfo:
     tile = config.whole("vit_img_size")
     plain: dict[str, Any] = {"tile": tile, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-    if not extra:
+    if not extra or (config.data.get("max_img_size") is None and "r1c1" not in extra):
         return PictureInfo(**plain, max_tiles=1, policy="square")
     longest = config.whole("max_img_size")
     if longest % tile:
@@ -213,13 +220,14 @@ def _picture(config: Reader, extra: dict[str, str]) -> PictureInfo:
 def _pieces(config: Reader, extra: dict[str, str]) -> Pieces:
     if not extra:
         return Pieces("", "", "", "", placeholder=_PICTURE)
+    if "r1c1" not in extra:
+        return Pieces("", "", "", "")
     overview = extra.get("global_image_token", "")
     tile = "<row_{row}_col_{column}>"
     odd = [
         role
         for role, text in extra.items()
-        if role not in ("image_token", "global_image_token")
-        and text != tile.replace("{row}", role[1:].partition("c")[0]).replace("{column}", role.partition("c")[2])
+        if (place := _PLACE.fullmatch(role)) and text != tile.replace("{row}", place[1]).replace("{column}", place[2])
     ]
     if odd:
         config.problems.append(f"config.json: vlm_extra_tokens are not of the form {tile}: {', '.join(odd)}")

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from magicvl import cli
+from magicvl.convert.adapter_names import find_places
 from magicvl.convert.bundle import convert
 from magicvl.convert.restore import restore
 from magicvl.convert.tolerance import TOLERANCES
@@ -181,6 +182,93 @@ def test_other_kinds_are_refused(
     data = json.loads((adapter / "adapter_config.json").read_text())
     (adapter / "adapter_config.json").write_text(json.dumps(data | config))
     assert words in refusal(tiny_checkpoint, tmp_path / "bundle", adapter)
+
+
+RENAMED = {
+    "as version 4 saved checkpoints": ("model.language_model.", "language_model.model."),
+    "as the decoder alone": ("model.language_model.", "model."),
+    "wrapped twice": ("model.", "base_model.model.model."),
+    "as in a parallel run": ("model.", "module.model."),
+    "with a tower that is no more": ("model.vision_tower.", "model.vision_tower.vision_model."),
+    "without a wrapper": ("model.", ""),
+}
+
+
+@pytest.mark.parametrize("old_and_new", RENAMED.values(), ids=RENAMED)
+def test_names_of_other_versions_find_their_place(
+    old_and_new: tuple[str, str], adapted: Adapted, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """The same bytes as with the checkpoint's own names; both towers have a layers.0.self_attn.q_proj."""
+    adapter, _ = adapted(BOTH, alpha_pattern={r"layers\.1\..*o_proj": 3})
+    convert(tiny_checkpoint, tmp_path / "own", adapter=adapter)
+    old, new = (f"base_model.model.{name}" for name in old_and_new)
+    tensors = load_file(adapter / "adapter_model.safetensors")
+    renamed = {new + name.removeprefix(old) if name.startswith(old) else name: t for name, t in tensors.items()}
+    assert renamed.keys() != tensors.keys() and len(renamed) == len(tensors)
+    save_file(renamed, adapter / "adapter_model.safetensors")
+    report = convert(tiny_checkpoint, tmp_path / "renamed", adapter=adapter)
+    for name in ("llm.gguf", "mmproj.gguf", "lora.gguf"):
+        assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "renamed" / name).read_bytes(), name
+    # The report says which tensors of the checkpoint were changed.
+    assert {change.source for change in report.adapter} <= load_file(tiny_checkpoint / "model.safetensors").keys()
+
+
+def test_names_that_say_another_tower_or_nothing_find_no_place(
+    adapted: Adapted, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    adapter, _ = adapted(LLM)
+
+    def edit(tensors: dict[str, torch.Tensor]) -> None:
+        for layer, name in ((0, "vision_tower.layers.0"), (1, "transformer.h.1")):
+            for letter in "AB":
+                end = f"self_attn.q_proj.lora_{letter}.weight"
+                own = tensors.pop(f"base_model.model.model.language_model.layers.{layer}.{end}")
+                tensors[f"base_model.model.{name}.{end}"] = own
+
+    damaged(adapter, edit)
+    message = refusal(tiny_checkpoint, tmp_path / "bundle", adapter)
+    assert "2 with no place in the checkpoint: " in message
+    assert "vision_tower.layers.0.self_attn.q_proj.weight" in message
+    assert "transformer.h.1.self_attn.q_proj.weight" in message
+
+
+def test_two_pairs_for_one_tensor_are_refused(adapted: Adapted, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    adapter, _ = adapted(LLM)
+
+    def edit(tensors: dict[str, torch.Tensor]) -> None:
+        for letter in "AB":
+            end = f"layers.0.self_attn.q_proj.lora_{letter}.weight"
+            again = tensors[f"base_model.model.model.language_model.{end}"].clone()
+            tensors[f"base_model.model.language_model.model.{end}"] = again
+
+    damaged(adapter, edit)
+    message = refusal(tiny_checkpoint, tmp_path / "bundle", adapter)
+    place = "(to model.language_model.layers.0.self_attn.q_proj.weight)"
+    assert "adapter tensors 2 that add to the same tensor: " in message and message.count(place) == 2
+
+
+def test_a_name_of_several_places_is_decided_by_shape_or_refused(
+    adapted: Adapted, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"vision_model.layers.0.k.weight": (8, 4), "model.text_model.layers.0.k.weight": (4, 4)}
+    wanted = {"layers.0.k.weight": (4, 4), "model.layers.0.k.weight": (2, 2), "vision_tower.layers.0.k.weight": (4, 4)}
+    assert find_places(wanted, there) == {
+        "layers.0.k.weight": ["model.text_model.layers.0.k.weight"],
+        "model.layers.0.k.weight": [],
+        # Alone by its name; that it does not fit is told by shape.
+        "vision_tower.layers.0.k.weight": ["vision_model.layers.0.k.weight"],
+    }
+    adapter, _ = adapted(LLM)
+
+    def several(names: dict[str, tuple[int, ...]], there: dict[str, tuple[int, ...]]) -> dict[str, list[str]]:
+        alike = dict.fromkeys(("vision_tower.a.weight", "language_model.a.weight"), (4, 4))
+        return dict.fromkeys(find_places(names, there), find_places({"a.weight": (4, 4)}, alike)["a.weight"])
+
+    # No layout of ours has two tensors that one name can mean.
+    monkeypatch.setattr("magicvl.convert.adapter.find_places", several)
+    message = refusal(tiny_checkpoint, tmp_path / "bundle", adapter)
+    assert "with more than one place in the checkpoint: " in message
+    assert "q_proj.weight (vision_tower.a.weight or language_model.a.weight)" in message
 
 
 def test_half_a_pair_and_other_tensors(adapted: Adapted, tiny_checkpoint: Path, tmp_path: Path) -> None:

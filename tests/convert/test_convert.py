@@ -338,7 +338,7 @@ def test_numbers_that_the_type_cannot_hold(copy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "changes", "message"),
     [
-        ("config.json", {"model_type": "lfm2_vl"}, "model_type 'lfm2_vl'"),
+        ("config.json", {"model_type": "mllama"}, "model_type 'mllama'"),
         ("config.json", {"projector_hidden_act": "gelu"}, "projector_hidden_act is 'gelu'"),
         ("config.json", {"tile_size": 512}, "tile_size is 512 in config.json and 384 in processor_config"),
         ("config.json", {"text_config": {"model_type": "mamba"}}, "model_type is 'mamba'"),

@@ -65,18 +65,57 @@ def test_every_rule_is_named_as_in_gguf(rule: Any) -> None:
         ("qwen2", {}),
         ("qwen3", {}),
         ("qwen3", {"head_dim": 32}),
+        ("lfm2", {"layer_types": ["conv", "full_attention"], "conv_L_cache": 4}),
+        ("lfm2", {"full_attn_idxs": [0], "intermediate_size": 384, "block_multiple_of": 10}),
+        ("lfm2", {"layer_types": ["conv", "conv"], "block_ffn_dim_multiplier": 1.3, "block_multiple_of": 7}),
+        ("lfm2", {"block_auto_adjust_ff_dim": False}),
     ],
 )
 def test_the_table_is_the_models_state(architecture: str, more: dict[str, Any]) -> None:
-    config = CONFIG_MAPPING[architecture](**(SHAPE | more))
+    shape = SHAPE if architecture != "lfm2" else {key: value for key, value in SHAPE.items() if key != "head_dim"}
+    config = CONFIG_MAPPING[architecture](**(shape | more))
     state = AutoModelForCausalLM.from_config(config).state_dict()
     decoder, problems = read(config.to_dict(), names=DecoderNames(prefix="model."))
     assert not problems
     assert {tensor.source: tensor.shape for tensor in decoder_tensors(decoder)} == {
         name: tuple(weight.shape) for name, weight in state.items()
     }
-    moved = {tensor.target for tensor in decoder_tensors(decoder) if tensor.layout is not Layout.SAME}
+    rotary = (Layout.ROTARY_HEADS, Layout.ROTARY_KV_HEADS)
+    moved = {tensor.target for tensor in decoder_tensors(decoder) if tensor.layout in rotary}
     assert bool(moved) == (architecture == "llama")
+
+
+def test_a_hybrid_has_attention_or_a_convolution_in_each_layer() -> None:
+    config = {**SHAPE, "model_type": "lfm2", "max_position_embeddings": 128, "full_attn_idxs": [1]}
+    decoder, problems = read(config)
+    assert not problems and decoder.convolutions == {0} and (decoder.taps, decoder.rope_theta) == (3, 1e6)
+    found = [
+        (tensor.target, tensor.source.removeprefix("model.language_model.")) for tensor in decoder_tensors(decoder)
+    ]
+    assert found == [
+        ("token_embd.weight", "embed_tokens.weight"),
+        ("blk.0.attn_norm.weight", "layers.0.operator_norm.weight"),
+        ("blk.0.shortconv.conv.weight", "layers.0.conv.conv.weight"),
+        ("blk.0.shortconv.in_proj.weight", "layers.0.conv.in_proj.weight"),
+        ("blk.0.shortconv.out_proj.weight", "layers.0.conv.out_proj.weight"),
+        ("blk.0.ffn_norm.weight", "layers.0.ffn_norm.weight"),
+        ("blk.0.ffn_gate.weight", "layers.0.feed_forward.w1.weight"),
+        ("blk.0.ffn_up.weight", "layers.0.feed_forward.w3.weight"),
+        ("blk.0.ffn_down.weight", "layers.0.feed_forward.w2.weight"),
+        ("blk.1.attn_norm.weight", "layers.1.operator_norm.weight"),
+        ("blk.1.attn_q.weight", "layers.1.self_attn.q_proj.weight"),
+        ("blk.1.attn_q_norm.weight", "layers.1.self_attn.q_layernorm.weight"),
+        ("blk.1.attn_k.weight", "layers.1.self_attn.k_proj.weight"),
+        ("blk.1.attn_k_norm.weight", "layers.1.self_attn.k_layernorm.weight"),
+        ("blk.1.attn_v.weight", "layers.1.self_attn.v_proj.weight"),
+        ("blk.1.attn_output.weight", "layers.1.self_attn.out_proj.weight"),
+        ("blk.1.ffn_norm.weight", "layers.1.ffn_norm.weight"),
+        ("blk.1.ffn_gate.weight", "layers.1.feed_forward.w1.weight"),
+        ("blk.1.ffn_up.weight", "layers.1.feed_forward.w3.weight"),
+        ("blk.1.ffn_down.weight", "layers.1.feed_forward.w2.weight"),
+        ("token_embd_norm.weight", "embedding_norm.weight"),
+        ("output.weight", "lm_head.weight"),
+    ]
 
 
 def test_a_layout_with_names_of_its_own() -> None:
@@ -108,6 +147,10 @@ def test_a_layout_with_names_of_its_own() -> None:
     [
         ({"model_type": "mamba"}, "model_type is 'mamba'; decoders of llama, qwen2, qwen3"),
         ({"model_type": "qwen2", "head_dim": 32}, "4 heads of 32 are not hidden_size 64"),
+        ({"model_type": "lfm2", "head_dim": 32}, "4 heads of 32 are not hidden_size 64"),
+        ({"model_type": "lfm2", "conv_bias": True}, "conv_bias is True"),
+        ({"model_type": "lfm2", "block_multiple_of": 0}, "block_multiple_of is 0"),
+        ({"model_type": "lfm2", "layer_types": "conv"}, "a list of 2 kinds is due"),
         ({"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window is True"),
         ({"model_type": "qwen3", "attention_bias": True}, "attention_bias is true, the runtime's qwen3"),
         ({"layer_types": ["full_attention", "sliding_attention"]}, "layers of 'sliding_attention'"),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from magicvl import cli
+from magicvl.convert.doubts import FILE_TYPES
 from magicvl.convert.inspection import inspect, to_json, to_text
 
 
@@ -118,6 +119,32 @@ def test_odd_files(tmp_path: Path) -> None:
     at = data.index(b"general.file_type") + len(b"general.file_type") + 4
     (tmp_path / "odd.gguf").write_bytes(data[:at] + struct.pack("<I", 999) + data[at + 4 :])
     assert "general.file_type is 999, which llama.cpp does not know" in inspect(tmp_path / "odd.gguf").files[0].warnings
+
+
+def test_file_types_are_those_of_the_gguf_package() -> None:
+    assert dict(FILE_TYPES) == {kind.value: kind.name for kind in gguf.LlamaFileType}
+
+
+def test_a_long_vocabulary_costs_milliseconds(tmp_path: Path) -> None:
+    """152,000 tokens and 151,000 merges, as Qwen's: what they spell is decoded for nobody but who asks."""
+    path = tmp_path / "words.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_token_list([f"Ġtoken{i}" for i in range(152_000)])
+    writer.add_token_merges([f"a{i} é{i}" for i in range(151_000)])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    took = []
+    for _ in range(5):
+        started = time.process_time()
+        found = to_json(inspect(path))
+        took.append(time.process_time() - started)
+    # 0.04 s where it was written, on a busy core too; 0.2 s and more where each string is decoded.
+    assert min(took) < 0.15
+    keys = found["files"][0]["metadata"]
+    assert keys["tokenizer.ggml.tokens"] == {"length": 152_000, "first": [f"Ġtoken{i}" for i in range(8)]}
+    assert keys["tokenizer.ggml.merges"] == {"length": 151_000, "first": [f"a{i} é{i}" for i in range(8)]}
 
 
 def test_four_gigabytes_are_described_without_reading_them(tmp_path: Path) -> None:

@@ -189,3 +189,23 @@ def test_a_quantised_bundle_is_judged_by_its_types(tiny_checkpoint: Path, tmp_pa
     assert found.passed, found.to_text()
     assert found.types == {"llm": "Q8_0", "mmproj": "Q8_0"}
     assert {stage.limit for stage in found.stages if stage.measure == "cosine of a token"} == {0.99}
+
+
+def test_answers_that_torch_itself_wavers_about_are_no_verdict(
+    tiny_checkpoint: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Types so coarse that no token of the small model leads by what they may cost."""
+    bundle = tmp_path / "bundle"
+    convert(tiny_checkpoint, bundle, llm_type="Q4_K_M", mmproj_type="Q8_0")
+    assert cli.run(["parity", str(tiny_checkpoint), str(bundle), "--threads", "1", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    answers = found["stages"][-1]
+    assert found["passed"] and found["failed_at"] is None
+    assert (answers["name"], answers["passed"], answers["compared"]) == ("greedy answers", None, 0)
+    assert all(stage["passed"] is True for stage in found["stages"][:-1])
+    assert found["notes"][-1].startswith("greedy answers: nothing compared, torch's first tokens lead by ")
+    assert read_bundle(bundle).lock.parity == found
+    assert cli.run(["parity", str(tiny_checkpoint), str(bundle), "--threads", "1"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert "greedy answers         nothing compared  0" in next(line for line in lines if line.startswith("greedy"))
+    assert lines[-1] == "passed, but for greedy answers: nothing compared (llm Q4_K_M, mmproj Q8_0)"

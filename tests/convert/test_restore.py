@@ -51,8 +51,9 @@ def test_there_and_back_and_there(llm_type: str, mmproj_type: str, tiny_checkpoi
     [
         {"model_type": "qwen2", "head_dim": 32},
         {"model_type": "qwen3", "head_dim": 64, "tie_word_embeddings": False},
+        {"model_type": "lfm2", "layer_types": ["conv", "full_attention"], "conv_L_cache": 4, "block_multiple_of": 32},
     ],
-    ids=["qwen2", "qwen3"],
+    ids=["qwen2", "qwen3", "lfm2"],
 )
 def test_other_decoders_come_back(
     text: dict[str, object], build_tiny: Callable[..., Any], save_tiny: Callable[..., Path], tmp_path: Path

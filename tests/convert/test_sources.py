@@ -17,11 +17,12 @@ import numpy.typing as npt
 import pytest
 import torch
 from gguf import GGUFReader
+from peft import LoraConfig, get_peft_model
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional
 from transformers import (
+    AutoModelForImageTextToText,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
     LlavaConfig,
@@ -35,8 +36,11 @@ from transformers.models.idefics3 import Idefics3Processor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
+from magicvl import cli
 from magicvl.convert.bundle import convert
 from magicvl.convert.parity import parity
+from magicvl.convert.reference_nanovlm import NanoVLMReference
+from magicvl.convert.reference_nanovlm_model import NanoVLM
 from magicvl.convert.tolerance import TOLERANCES
 from magicvl.edge.engine import Engine
 from magicvl.edge.gguf_check import read_gguf
@@ -58,6 +62,14 @@ WORDS = (
     "{% for m in messages %}<|user|>{{ m['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What every checkpoint here is built of."""
+
+    tokenizer: PreTrainedTokenizerFast
+    decoder: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -104,24 +116,6 @@ def spread(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def decoder_fields(tokenizer: PreTrainedTokenizerFast, **changes: Any) -> dict[str, Any]:
-    return {
-        "model_type": "llama",
-        "hidden_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 32,
-        "intermediate_size": 256,
-        "vocab_size": len(tokenizer),
-        "max_position_embeddings": 8192,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 20000.0},
-        "eos_token_id": tokenizer.eos_token_id,
-        "bos_token_id": None,
-        "pad_token_id": None,
-    } | changes
-
-
 def encoder_fields(**changes: Any) -> dict[str, Any]:
     return {
         "hidden_size": 64,
@@ -149,8 +143,8 @@ IDEFICS3_TOKENS = (
 )
 
 
-def build_idefics3(directory: Path, tokenizer: PreTrainedTokenizerFast, kind: str = "idefics3") -> Reference:
-    words = with_tokens(tokenizer, IDEFICS3_TOKENS, PARTS)
+def build_idefics3(directory: Path, kit: Kit, kind: str = "idefics3", *, splits: bool = True) -> Reference:
+    words = with_tokens(kit.tokenizer, IDEFICS3_TOKENS, PARTS)
     config, model = {
         "idefics3": (Idefics3Config, Idefics3ForConditionalGeneration),
         "smolvlm": (SmolVLMConfig, SmolVLMForConditionalGeneration),
@@ -161,7 +155,7 @@ def build_idefics3(directory: Path, tokenizer: PreTrainedTokenizerFast, kind: st
         model(
             config(
                 vision_config=encoder_fields(image_size=tile),
-                text_config=decoder_fields(words),
+                text_config=kit.decoder | {"vocab_size": len(words)},
                 scale_factor=4 if kind == "smolvlm" else 2,
                 image_token_id=words.convert_tokens_to_ids("<image>"),
                 tie_word_embeddings=kind == "smolvlm",
@@ -169,7 +163,9 @@ def build_idefics3(directory: Path, tokenizer: PreTrainedTokenizerFast, kind: st
         )
     )
     made.save_pretrained(directory)
-    pictures = Idefics3ImageProcessorPil(size={"longest_edge": 4 * tile - 3}, max_image_size={"longest_edge": tile})
+    pictures = Idefics3ImageProcessorPil(
+        size={"longest_edge": 4 * tile - 3}, max_image_size={"longest_edge": tile}, do_image_splitting=splits
+    )
     tokens = 4 if kind == "smolvlm" else 16
     processor = Idefics3Processor(pictures, words, image_seq_len=tokens, chat_template=PARTS)
     processor.save_pretrained(directory)
@@ -192,13 +188,13 @@ def build_idefics3(directory: Path, tokenizer: PreTrainedTokenizerFast, kind: st
     return Reference(directory, None, look, 0.5, 0.5, 0.0)
 
 
-def build_llava(directory: Path, tokenizer: PreTrainedTokenizerFast, layer: int) -> Reference:
-    words = with_tokens(tokenizer, ["<image>"], PARTS)
+def build_llava(directory: Path, kit: Kit, layer: int) -> Reference:
+    words = with_tokens(kit.tokenizer, ["<image>"], PARTS)
     made = spread(
         LlavaForConditionalGeneration(
             LlavaConfig(
                 vision_config=encoder_fields(model_type="siglip_vision_model", vision_use_head=False),
-                text_config=decoder_fields(words),
+                text_config=kit.decoder | {"vocab_size": len(words)},
                 image_token_index=words.convert_tokens_to_ids("<image>"),
                 vision_feature_select_strategy="full",
                 vision_feature_layer=layer,
@@ -229,138 +225,8 @@ def build_llava(directory: Path, tokenizer: PreTrainedTokenizerFast, layer: int)
     return Reference(directory, None, look, 0.4, 0.3, 0.0)
 
 
-# nanoVLM, written after its models/*.py and data/*.py: only the names of the modules have to be theirs.
-
-
-class NanoAttention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv_proj = nn.Linear(width, 3 * width)
-        self.out_proj = nn.Linear(width, width)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        count, width = x.shape[1:]
-        q, k, v = (part.view(len(x), count, self.heads, -1).transpose(1, 2) for part in self.qkv_proj(x).chunk(3, -1))
-        mixed = functional.scaled_dot_product_attention(q, k, v)
-        out: torch.Tensor = self.out_proj(mixed.transpose(1, 2).reshape(len(x), count, width))
-        return out
-
-
-class NanoBlock(nn.Module):
-    def __init__(self, width: int, heads: int, inner: int) -> None:
-        super().__init__()
-        self.ln1, self.ln2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
-        self.attn = NanoAttention(width, heads)
-        self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, inner), "fc2": nn.Linear(inner, width)})
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.attn(self.ln1(x))
-        hidden = functional.gelu(self.mlp["fc1"](self.ln2(x)), approximate="tanh")
-        out: torch.Tensor = x + self.mlp["fc2"](hidden)
-        return out
-
-
-class NanoPatches(nn.Module):
-    def __init__(self, width: int, patch: int, count: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, width, patch, patch)
-        self.position_embedding = nn.Parameter(torch.zeros(1, count, width))
-
-
-class NanoEncoder(nn.Module):
-    def __init__(self, c: dict[str, Any]) -> None:
-        super().__init__()
-        width = c["vit_hidden_dim"]
-        self.patch_embedding = NanoPatches(width, c["vit_patch_size"], (c["vit_img_size"] // c["vit_patch_size"]) ** 2)
-        self.blocks = nn.ModuleList(
-            NanoBlock(width, c["vit_n_heads"], c["vit_inter_dim"]) for _ in range(c["vit_n_blocks"])
-        )
-        self.layer_norm = nn.LayerNorm(width, eps=1e-6)
-
-    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
-        x = self.patch_embedding.conv(tiles).flatten(2).transpose(1, 2) + self.patch_embedding.position_embedding
-        for block in self.blocks:
-            x = block(x)
-        out: torch.Tensor = self.layer_norm(x)
-        return out
-
-
-class NanoNorm(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * torch.rsqrt((x**2).mean(-1, keepdim=True) + 1e-5) * self.weight
-
-
-class NanoLayer(nn.Module):
-    def __init__(self, c: dict[str, Any]) -> None:
-        super().__init__()
-        width, inner = c["lm_hidden_dim"], c["lm_inter_dim"]
-        self.heads, self.shared = c["lm_n_heads"], c["lm_n_kv_heads"]
-        narrow = width // self.heads * self.shared
-        sizes = {"q_proj": width, "k_proj": narrow, "v_proj": narrow, "out_proj": width}
-        self.attn = nn.ModuleDict({name: nn.Linear(width, size, bias=False) for name, size in sizes.items()})
-        sides = {"gate_proj": (width, inner), "up_proj": (width, inner), "down_proj": (inner, width)}
-        self.mlp = nn.ModuleDict({name: nn.Linear(*size, bias=False) for name, size in sides.items()})
-        self.norm1, self.norm2 = NanoNorm(width), NanoNorm(width)
-
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        count, h = x.shape[0], self.norm1(x)
-        q = self.attn["q_proj"](h).view(count, self.heads, -1).transpose(0, 1)
-        k = self.attn["k_proj"](h).view(count, self.shared, -1).transpose(0, 1)
-        v = self.attn["v_proj"](h).view(count, self.shared, -1).transpose(0, 1)
-        q, k = (t * cos + torch.cat((-t.chunk(2, -1)[1], t.chunk(2, -1)[0]), -1) * sin for t in (q, k))
-        k, v = (t.repeat_interleave(self.heads // self.shared, 0) for t in (k, v))
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(0, 1).reshape(count, -1)
-        x = x + self.attn["out_proj"](mixed)
-        h = self.norm2(x)
-        out: torch.Tensor = x + self.mlp["down_proj"](
-            functional.silu(self.mlp["gate_proj"](h)) * self.mlp["up_proj"](h)
-        )
-        return out
-
-
-class NanoDecoder(nn.Module):
-    def __init__(self, c: dict[str, Any]) -> None:
-        super().__init__()
-        self.c = c
-        self.token_embedding = nn.Embedding(c["lm_vocab_size"], c["lm_hidden_dim"])
-        self.blocks = nn.ModuleList(NanoLayer(c) for _ in range(c["lm_n_blocks"]))
-        self.norm = NanoNorm(c["lm_hidden_dim"])
-        self.head = nn.Linear(c["lm_hidden_dim"], c["lm_vocab_size"], bias=False)
-        self.head.weight = self.token_embedding.weight
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        side = self.c["lm_hidden_dim"] // self.c["lm_n_heads"]
-        angles = torch.outer(torch.arange(len(x)).float(), self.c["lm_re_base"] ** (-torch.arange(0, side, 2) / side))
-        cos, sin = (torch.cat((f(angles), f(angles)), -1) for f in (torch.cos, torch.sin))
-        for block in self.blocks:
-            x = block(x, cos, sin)
-        out: torch.Tensor = self.head(self.norm(x))
-        return out
-
-
-class NanoVLM(nn.Module):
-    def __init__(self, c: dict[str, Any]) -> None:
-        super().__init__()
-        self.factor = c["mp_pixel_shuffle_factor"]
-        self.vision_encoder, self.decoder = NanoEncoder(c), NanoDecoder(c)
-        wide = c["vit_hidden_dim"] * self.factor**2
-        self.MP = nn.ModuleDict({"proj": nn.Linear(wide, c["lm_hidden_dim"], bias=False)})
-
-    def embed(self, tiles: torch.Tensor) -> torch.Tensor:
-        """(tiles, 3, side, side) -> (visual tokens, width)."""
-        x = self.vision_encoder(tiles)
-        side, f = int(x.shape[1] ** 0.5), self.factor
-        x = x.view(len(x), side // f, f, side // f, f, -1).permute(0, 1, 3, 2, 4, 5).reshape(-1, x.shape[-1] * f * f)
-        out: torch.Tensor = self.MP["proj"](x)
-        return out
-
-
-def nano_config(tokenizer: PreTrainedTokenizerFast, extra: dict[str, str]) -> dict[str, Any]:
+def nano_config(kit: Kit, extra: dict[str, str]) -> dict[str, Any]:
+    decoder = kit.decoder
     config: dict[str, Any] = {
         "vit_hidden_dim": 64,
         "vit_inter_dim": 128,
@@ -370,15 +236,15 @@ def nano_config(tokenizer: PreTrainedTokenizerFast, extra: dict[str, str]) -> di
         "vit_n_blocks": 2,
         "vit_ln_eps": 1e-6,
         "vit_cls_flag": False,
-        "lm_hidden_dim": 128,
-        "lm_inter_dim": 256,
+        "lm_hidden_dim": decoder["hidden_size"],
+        "lm_inter_dim": decoder["intermediate_size"],
         "lm_rms_eps": 1e-5,
-        "lm_re_base": 20000,
-        "lm_max_position_embeddings": 8192,
-        "lm_vocab_size": len(tokenizer) + len(extra),
-        "lm_n_heads": 4,
-        "lm_n_kv_heads": 2,
-        "lm_n_blocks": 2,
+        "lm_re_base": decoder["rope_parameters"]["rope_theta"],
+        "lm_max_position_embeddings": decoder["max_position_embeddings"],
+        "lm_vocab_size": decoder["vocab_size"] + len(extra),
+        "lm_n_heads": decoder["num_attention_heads"],
+        "lm_n_kv_heads": decoder["num_key_value_heads"],
+        "lm_n_blocks": decoder["num_hidden_layers"],
         "lm_attn_scaling": 1.0,
         "lm_use_tokens": False,
         "lm_tie_weights": True,
@@ -392,87 +258,77 @@ def nano_config(tokenizer: PreTrainedTokenizerFast, extra: dict[str, str]) -> di
     )
 
 
-def nano_tiles(
-    picture: Image.Image, config: dict[str, Any], extra: dict[str, str]
-) -> tuple[torch.Tensor, tuple[int, int]]:
-    """The tiles as floats in 0..1, and rows and columns."""
-    side = config["vit_img_size"]
-
-    def tensor(image: Image.Image) -> torch.Tensor:
-        return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float().div(255)[None]
-
-    if not extra:
-        return tensor(picture.resize((side, side), Image.Resampling.BILINEAR)), (1, 1)
-    width, height = picture.size
-    long, short, most = max(width, height), min(width, height), config["max_img_size"]
-    to_long = most if config.get("resize_to_max_side_len") else min(most, -(-long // side) * side)
-    to_short = max(side, int(np.ceil(short * (to_long / long) / side)) * side)
-    size = (to_long, to_short) if width >= height else (to_short, to_long)
-    whole = tensor(picture.resize(size, Image.Resampling.BICUBIC))
-    rows, columns = size[1] // side, size[0] // side
-    tiles = whole.view(3, rows, side, columns, side).permute(1, 3, 0, 2, 4).reshape(-1, 3, side, side)
-    if "global_image_token" in extra and len(tiles) > 1:
-        overview = functional.interpolate(whole, (side, side), mode="bilinear", antialias=True, align_corners=False)
-        tiles = torch.cat((overview, tiles))
-    return tiles, (rows, columns)
+NANO_NAMES = """
+    decoder.blocks.{i}.attn.k_proj.weight   decoder.blocks.{i}.attn.out_proj.weight
+    decoder.blocks.{i}.attn.q_proj.weight   decoder.blocks.{i}.attn.v_proj.weight
+    decoder.blocks.{i}.mlp.down_proj.weight decoder.blocks.{i}.mlp.gate_proj.weight
+    decoder.blocks.{i}.mlp.up_proj.weight   decoder.blocks.{i}.norm1.weight
+    decoder.blocks.{i}.norm2.weight         decoder.head.weight
+    decoder.norm.weight                     decoder.rotary_embd.inv_freq
+    MP.proj.weight
+    vision_encoder.blocks.{i}.attn.out_proj.bias vision_encoder.blocks.{i}.attn.out_proj.weight
+    vision_encoder.blocks.{i}.attn.qkv_proj.bias vision_encoder.blocks.{i}.attn.qkv_proj.weight
+    vision_encoder.blocks.{i}.ln1.bias      vision_encoder.blocks.{i}.ln1.weight
+    vision_encoder.blocks.{i}.ln2.bias      vision_encoder.blocks.{i}.ln2.weight
+    vision_encoder.blocks.{i}.mlp.fc1.bias  vision_encoder.blocks.{i}.mlp.fc1.weight
+    vision_encoder.blocks.{i}.mlp.fc2.bias  vision_encoder.blocks.{i}.mlp.fc2.weight
+    vision_encoder.layer_norm.bias          vision_encoder.layer_norm.weight
+    vision_encoder.patch_embedding.conv.bias vision_encoder.patch_embedding.conv.weight
+    vision_encoder.patch_embedding.position_embedding
+"""
+"""The tensors of a checkpoint, as the modules in nanoVLM's models/*.py are called."""
 
 
-def nano_text(extra: dict[str, str], grid: tuple[int, int], tokens: int) -> str:
-    if not extra:
-        return f"Question: {PROMPT} Answer:"
-    image, rows, columns = extra["image_token"] * tokens, *grid
-    parts = [extra["global_image_token"] + image] if "global_image_token" in extra else []
-    if not (parts and grid == (1, 1)):
-        parts += [extra[f"r{row + 1}c{column + 1}"] + image for row in range(rows) for column in range(columns)]
-    return f"<|user|>{''.join(parts)}{PROMPT}<|end|><|assistant|>"
-
-
-def build_nanovlm(directory: Path, tokenizer: PreTrainedTokenizerFast, generation: str) -> Reference:
-    extra = {f"r{row}c{column}": f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)}
-    extra = {
+def nano_extra(generation: str) -> dict[str, str]:
+    """The special tokens that a generation of nanoVLM appends, by their role."""
+    image, whole = {"image_token": "<|picture|>"}, {"global_image_token": "<|global_image|>"}
+    places = {f"r{row}c{column}": f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)}
+    return {
         "0.1": {},
-        "0.2": {"image_token": "<|picture|>"} | extra,
-        "0.3": {"image_token": "<|picture|>", "global_image_token": "<|global_image|>"} | extra,
+        "one square": image,
+        "tiles without places": image,
+        "0.2": image | places,
+        "0.3": image | whole | places,
     }[generation]
-    config = nano_config(tokenizer, extra)
+
+
+def build_nanovlm(directory: Path, kit: Kit, generation: str) -> Reference:
+    extra = nano_extra(generation)
+    config = nano_config(kit, extra)
+    if generation == "one square":
+        del config["max_img_size"]
     model = spread(NanoVLM(config))
     directory.mkdir(parents=True)
     (directory / "config.json").write_text(json.dumps(config))
     weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
     # As safetensors' save_model does: of two names for one tensor the first by the alphabet.
     del weights["decoder.token_embedding.weight"]
-    weights["decoder.rotary_embd.inv_freq"] = torch.ones(16)
+    layers = [name.replace("{i}", str(i)) for name in NANO_NAMES.split() for i in range(2)]
+    assert weights.keys() == set(layers)
     save_file(weights, directory / "model.safetensors")
     place = directory / "words"
-    tokenizer.save_pretrained(place)
-    words = with_tokens(tokenizer, list(extra.values()), WORDS)
-    tokens = (config["vit_img_size"] // config["vit_patch_size"] // config["mp_pixel_shuffle_factor"]) ** 2
+    kit.tokenizer.save_pretrained(place)
+    reference = NanoVLMReference(directory, place)
 
     def look(picture: Image.Image) -> Seen:
-        tiles, grid = nano_tiles(picture, config, extra)
-        ids = words(nano_text(extra, grid, tokens), add_special_tokens=False).input_ids
-        with torch.no_grad():
-            visual = model.embed(tiles)
-            embedded = model.decoder.token_embedding(torch.tensor(ids))
-            if extra:
-                embedded[torch.tensor(ids) == words.convert_tokens_to_ids("<|picture|>")] = visual
-            else:
-                embedded = torch.cat((visual, embedded))
-                ids = [-1] * len(visual) + ids
-            logits = model.decoder(embedded)[-1]
-        return Seen(ids, tiles.numpy(), visual.numpy(), logits.numpy())
+        found = reference.see(picture, PROMPT, 1)
+        pixels = np.stack([tile.pixels.transpose(2, 0, 1) for tile in found.tiles])
+        return Seen(list(found.ids), pixels, np.concatenate([tile.embeddings for tile in found.tiles]), found.logits)
 
     return Reference(directory, place, look, 0.0, 1.0, 1 / 255 if "global_image_token" in extra else 0.0)
 
 
-BUILD: dict[str, Callable[[Path, PreTrainedTokenizerFast], Reference]] = {
+BUILD: dict[str, Callable[[Path, Kit], Reference]] = {
     "idefics3": build_idefics3,
-    "smolvlm": lambda place, words: build_idefics3(place, words, "smolvlm"),
-    "llava, the last layer": lambda place, words: build_llava(place, words, -1),
-    "llava, the last but one": lambda place, words: build_llava(place, words, -2),
-    "nanovlm 0.1": lambda place, words: build_nanovlm(place, words, "0.1"),
-    "nanovlm 0.2": lambda place, words: build_nanovlm(place, words, "0.2"),
-    "nanovlm 0.3": lambda place, words: build_nanovlm(place, words, "0.3"),
+    "smolvlm": lambda place, kit: build_idefics3(place, kit, "smolvlm"),
+    "idefics3, whole": lambda place, kit: build_idefics3(place, kit, splits=False),
+    "llava, the last layer": lambda place, kit: build_llava(place, kit, -1),
+    "llava, the last but one": lambda place, kit: build_llava(place, kit, -2),
+    "nanovlm 0.1": lambda place, kit: build_nanovlm(place, kit, "0.1"),
+    "nanovlm, one square": lambda place, kit: build_nanovlm(place, kit, "one square"),
+    "nanovlm, tiles without places": lambda place, kit: build_nanovlm(place, kit, "tiles without places"),
+    "nanovlm 0.2": lambda place, kit: build_nanovlm(place, kit, "0.2"),
+    "nanovlm 0.3": lambda place, kit: build_nanovlm(place, kit, "0.3"),
 }
 
 
@@ -485,12 +341,15 @@ class Made:
     engine: Engine
 
 
+@pytest.fixture(scope="session")
+def kit(tiny_tokenizer: PreTrainedTokenizerFast, tiny_decoder: dict[str, Any]) -> Kit:
+    return Kit(tiny_tokenizer, tiny_decoder)
+
+
 @pytest.fixture(scope="module", params=BUILD)
-def made(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: PreTrainedTokenizerFast
-) -> Iterator[Made]:
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, kit: Kit) -> Iterator[Made]:
     place = tmp_path_factory.mktemp("source")
-    reference = BUILD[request.param](place / "checkpoint", tiny_tokenizer)
+    reference = BUILD[request.param](place / "checkpoint", kit)
     convert(reference.checkpoint, place / "bundle", mmproj_type="F32", tokenizer=reference.tokenizer)
     with Engine(place / "bundle", threads=1) as engine:
         yield Made(reference, place / "bundle", engine)
@@ -549,11 +408,9 @@ def test_greedy_answers_begin_alike(made: Made, make_picture: Make) -> None:
     pytest.fail(f"{compared} pictures without a tie: this test shows little")
 
 
-def test_ask_and_plan_run_as_real_commands(
-    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast, make_picture: Make
-) -> None:
+def test_ask_and_plan_run_as_real_commands(tmp_path: Path, kit: Kit, make_picture: Make) -> None:
     """From a nanoVLM checkpoint, which nobody else converts, to an answer, each step a process of its own."""
-    reference = build_nanovlm(tmp_path / "checkpoint", tiny_tokenizer, "0.3")
+    reference = build_nanovlm(tmp_path / "checkpoint", kit, "0.3")
     make_picture(200, 100, seed=2).save(tmp_path / "picture.png")
     bundle = tmp_path / "bundle"
 
@@ -575,25 +432,23 @@ def test_ask_and_plan_run_as_real_commands(
 
 
 @pytest.fixture(scope="module")
-def checkpoints(
-    tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: PreTrainedTokenizerFast
-) -> dict[str, Reference]:
+def checkpoints(tmp_path_factory: pytest.TempPathFactory, kit: Kit) -> dict[str, Reference]:
     """One of each kind, to copy and damage."""
     place = tmp_path_factory.mktemp("damage")
     return {
-        "idefics3": build_idefics3(place / "idefics3", tiny_tokenizer),
-        "llava": build_llava(place / "llava", tiny_tokenizer, -2),
-        "nanovlm": build_nanovlm(place / "nanovlm", tiny_tokenizer, "0.3"),
+        "idefics3": build_idefics3(place / "idefics3", kit),
+        "llava": build_llava(place / "llava", kit, -2),
+        "nanovlm": build_nanovlm(place / "nanovlm", kit, "0.3"),
     }
 
 
 @pytest.mark.parametrize(
     ("kind", "file", "changes", "words"),
     [
-        ("idefics3", "config.json", {"model_type": "blip"}, "magicvl, idefics3 and smolvlm, llava, nanoVLM can be"),
+        ("idefics3", "config.json", {"model_type": "blip"}, "model_type 'blip'; checkpoints of magicvl, idefics3"),
         ("idefics3", "config.json", {"scale_factor": 3}, "the 8 patches of a side are no multiple"),
         ("idefics3", "config.json", {"image_token_id": None}, "image_token_id is None, the id of a token is due"),
-        ("idefics3", "processor_config.json", {"do_image_splitting": False}, "do_image_splitting is False"),
+        ("idefics3", "processor_config.json", {"do_image_splitting": "no"}, "do_image_splitting is 'no'"),
         ("idefics3", "processor_config.json", {"max_image_size": {"longest_edge": 32}}, "tiles of 64 px"),
         ("idefics3", "processor_config.json", {"resample": 0}, "resample is 0"),
         ("idefics3", "processor_config.json", {"rescale_factor": 1 / 127.5}, "rescale_factor is 0.0078"),
@@ -608,6 +463,8 @@ def checkpoints(
         ("nanovlm", "config.json", {"max_img_size": 100}, "no multiple of vit_img_size 64"),
         ("nanovlm", "config.json", {"lm_chat_template": None}, "lacks lm_chat_template"),
         ("nanovlm", "config.json", {"vlm_extra_tokens": {"image_token": "<i>", "r1c1": "<1>"}}, "r1c1"),
+        ("nanovlm", "config.json", {"vlm_extra_tokens": {"image_token": "<i>", "r2c1": "<1>"}}, "lacks r1c1"),
+        ("nanovlm", "config.json", {"vlm_extra_tokens": {"global_image_token": "<g>"}}, "lacks image_token and r1c1"),
         ("nanovlm", "config.json", {"lm_vocab_size": 390}, "the embedding table 390 rows"),
     ],
 )
@@ -673,6 +530,34 @@ def test_names_of_other_versions_convert_to_the_same_bytes(
         assert (tmp_path / "saved" / name).read_bytes() == (tmp_path / "renamed" / name).read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    ("kind", "targets"),
+    [
+        # The last layer of this encoder is left out, and whoever changes it is refused.
+        ("llava", r".*(language_model.*q_proj|layers\.[01]\.mlp\.fc1|linear_2)"),
+        ("idefics3", ["q_proj", "fc1", "proj"]),
+    ],
+)
+def test_an_adapter_finds_its_place_in_what_transformers_saved(
+    kind: str, targets: str | list[str], checkpoints: dict[str, Reference], tmp_path: Path
+) -> None:
+    """PEFT names the modules in memory, which for LLaVA are not the names on disk."""
+    place = checkpoints[kind].checkpoint
+    loaded = AutoModelForImageTextToText.from_pretrained(place)
+    model = get_peft_model(loaded, LoraConfig(target_modules=targets, r=2))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_" in name:
+                weight.normal_(0.0, 0.1)
+    model.save_pretrained(tmp_path / "lora")
+    model.merge_and_unload().save_pretrained(tmp_path / "merged")
+    before, after = (load_file(where / "model.safetensors") for where in (place, tmp_path / "merged"))
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    report = convert(place, tmp_path / "bundle", adapter=tmp_path / "lora")
+    assert {change.source for change in report.adapter} == changed and len(changed) > 4
+
+
 @pytest.mark.parametrize("kind", ["BF16", "Q8_0", "Q5_0", "Q4_0"])
 def test_types_of_the_encoder_stay_within_their_tolerance(
     kind: str, checkpoints: dict[str, Reference], tmp_path: Path, make_picture: Make
@@ -695,14 +580,12 @@ NAMES = {"general.name", "general.basename", "general.finetune", "general.versio
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_smolvlms_encoder_is_the_file_that_llama_cpp_writes(
-    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_smolvlms_encoder_is_the_file_that_llama_cpp_writes(tmp_path: Path, kit: Kit) -> None:
     """The same keys and values but for names, the same tensors to the byte, in F16 and F32."""
     source = os.environ.get("MAGICVL_LLAMA_CPP_SOURCE")
     if not source or not (Path(source) / "convert_hf_to_gguf.py").is_file():
         pytest.skip("set MAGICVL_LLAMA_CPP_SOURCE to a directory with llama.cpp's convert_hf_to_gguf.py")
-    reference = BUILD["smolvlm"](tmp_path / "checkpoint", tiny_tokenizer)
+    reference = BUILD["smolvlm"](tmp_path / "checkpoint", kit)
     for kind in ("f16", "f32"):
         path = tmp_path / f"theirs-{kind}.gguf"
         script = [sys.executable, str(Path(source) / "convert_hf_to_gguf.py"), str(reference.checkpoint), "--mmproj"]
@@ -737,11 +620,42 @@ def test_smolvlms_encoder_is_the_file_that_llama_cpp_writes(
 
 
 def test_parity_holds_every_stage_to_the_reference(made: Made) -> None:
-    """`magicvl parity` asks transformers' own classes; nanoVLM has none to ask."""
-    if made.reference.checkpoint.joinpath("processor_config.json").exists():
-        found = parity(made.reference.checkpoint, made.bundle, threads=1)
-        assert found.passed, found.to_text()
-        assert {"pixels", "encoder block 0", "visual embeddings", "logits"} <= {stage.name for stage in found.stages}
-    else:
-        with pytest.raises(CheckpointError):
-            parity(made.reference.checkpoint, made.bundle, threads=1)
+    """`magicvl parity` asks transformers' own classes, and nanoVLM written a second time."""
+    reference = made.reference
+    found = parity(reference.checkpoint, made.bundle, threads=1, tokenizer=reference.tokenizer)
+    assert found.passed, found.to_text()
+    names = [stage.name for stage in found.stages]
+    assert names[:3] == ["token ids", "plan", "pixels"] and "encoder block 0" in names
+    assert names[-3:] == ["visual embeddings", "logits", "greedy answers"]
+    assert all(stage.passed and stage.compared for stage in found.stages)
+    assert len(found.pictures) == 6
+
+
+def test_parity_finds_a_fault_in_a_nanovlm_at_its_stage(
+    checkpoints: dict[str, Reference], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What our own table of names would not see: two tensors of the checkpoint under each other's names."""
+    reference = checkpoints["nanovlm"]
+    copy = Path(shutil.copytree(reference.checkpoint, tmp_path / "copy"))
+    weights = load_file(copy / "model.safetensors")
+    first, second = ("vision_encoder.blocks.1.ln1.weight", "vision_encoder.blocks.1.ln2.weight")
+    weights |= {first: weights[second], second: weights[first]}
+    save_file(weights, copy / "model.safetensors")
+    convert(copy, tmp_path / "bundle", mmproj_type="F32", tokenizer=reference.tokenizer)
+    words = ["--tokenizer", str(reference.tokenizer), "--threads", "1"]
+    assert cli.run(["parity", str(reference.checkpoint), str(tmp_path / "bundle"), *words]) == 1
+    assert "failed at: encoder block 1 (llm F16, mmproj F32)" in capfd.readouterr().out
+    assert cli.run(["parity", str(reference.checkpoint), str(tmp_path / "bundle")]) == 1
+    assert "a/tokenizer by --tokenizer" in capfd.readouterr().err
+    assert cli.run(["parity", str(checkpoints["llava"].checkpoint), str(tmp_path / "bundle"), *words]) == 1
+    assert "leave --tokenizer out" in capfd.readouterr().err
+
+
+def test_a_nanovlm_that_lacks_a_tensor_is_named_by_parity(checkpoints: dict[str, Reference], tmp_path: Path) -> None:
+    reference = checkpoints["nanovlm"]
+    copy = Path(shutil.copytree(reference.checkpoint, tmp_path / "copy"))
+    weights = load_file(copy / "model.safetensors")
+    del weights["decoder.norm.weight"], weights["decoder.rotary_embd.inv_freq"]
+    save_file(weights, copy / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r'Missing key\(s\) in state_dict: "decoder\.norm\.weight"\.$'):
+        NanoVLMReference(copy, copy / "words")

@@ -55,6 +55,23 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "llama, untied": {"tie_word_embeddings": False},
     "qwen2": {"model_type": "qwen2"},
     "qwen3": {"model_type": "qwen3", "head_dim": 64},
+    "lfm2": {
+        "model_type": "lfm2",
+        "num_hidden_layers": 3,
+        "layer_types": ["conv", "full_attention", "conv"],
+        "intermediate_size": 390,
+        "block_multiple_of": 32,
+        "pad_token_id": None,
+    },
+    "lfm2, untied": {
+        "model_type": "lfm2",
+        "layer_types": ["full_attention", "conv"],
+        "block_auto_adjust_ff_dim": False,
+        "conv_L_cache": 4,
+        "norm_eps": 1e-6,
+        "pad_token_id": None,
+        "tie_word_embeddings": False,
+    },
 }
 
 
@@ -188,8 +205,8 @@ def test_the_same_file(
     tokenizer = copy.deepcopy(tiny_tokenizer)
     tokenizer.add_special_tokens({"unk_token": "<|endoftext|>"})
     model = build_tiny(text={"vocab_size": len(tokenizer), **FAMILIES[family]}).to(dtype)
-    if family == "qwen2":
-        # No Qwen2 says it: 32, the width over the heads.
+    if family.startswith(("qwen2", "lfm2")):
+        # No Qwen2 and no LFM2 says it: 32, the width over the heads.
         del model.config.text_config.head_dim
     checkpoint = save_tiny(model, tmp_path / "checkpoint", tokenizer=tokenizer)
     generation = json.loads((checkpoint / "generation_config.json").read_text())

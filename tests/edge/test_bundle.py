@@ -20,6 +20,7 @@ from magicvl.edge.bundle import (
 )
 from magicvl.edge.plan import Grid
 from magicvl.edge.prompt import Pieces
+from magicvl.edge.reference_sizes import Lfm2Rules
 from magicvl.errors import BundleError
 
 
@@ -159,8 +160,29 @@ def test_how_pictures_are_cut_survives_the_trip_through_json(bundle: Bundle) -> 
     assert found.grid == Grid(28, 336, 17, "nanovlm", 1344, enlarge=False, overview=False, resample="lanczos")
 
 
+def test_lfm2s_way_survives_the_trip_through_json(bundle: Bundle) -> None:
+    picture = PictureInfo(504, 11, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), policy="lfm2")
+    picture = replace(picture, min_tokens=64, max_tokens=256, min_tiles=2, split_above=524_288)
+    lock = replace(bundle.lock, picture=picture)
+    found = lock_from_json(json.loads(json.dumps(lock_to_json(lock))))
+    assert found == lock
+    unit = lock.vision.patch * lock.vision.unshuffle
+    assert found.grid == Grid(unit, 504, 11, "lfm2", lfm2=Lfm2Rules(lock.vision.patch, 64, 256, 2, 524_288))
+
+
 @pytest.mark.parametrize(
-    "damage", [{"enlarge": 1}, {"longest": "1344"}, {"longest": 0}, {"policy": "fisheye"}, {"policy": 3}]
+    "damage",
+    [
+        {"enlarge": 1},
+        {"longest": "1344"},
+        {"longest": 0},
+        {"policy": "fisheye"},
+        {"policy": 3},
+        {"policy": "lfm2"},
+        {"policy": "lfm2", "min_tokens": 64, "max_tokens": 256, "min_tiles": 2},
+        {"policy": "lfm2", "min_tokens": 64, "max_tokens": 63, "min_tiles": 2, "split_above": 1},
+        {"min_tokens": 64, "max_tokens": 256, "min_tiles": 2, "split_above": 524_288},
+    ],
 )
 def test_odd_ways_to_cut_pictures_are_found(bundle: Bundle, damage: dict[str, object]) -> None:
     data = lock_to_json(bundle.lock)
@@ -172,7 +194,7 @@ def test_odd_ways_to_cut_pictures_are_found(bundle: Bundle, damage: dict[str, ob
 
 def test_a_lock_of_the_time_before_policies_still_loads(bundle: Bundle) -> None:
     data = lock_to_json(bundle.lock)
-    for key in ("policy", "longest", "enlarge", "overview"):
+    for key in ("policy", "longest", "enlarge", "overview", "min_tokens", "max_tokens", "min_tiles", "split_above"):
         del data["picture"][key]
     for key in ("tile", "overview", "single", "each", "placeholder"):
         del data["pieces"][key]

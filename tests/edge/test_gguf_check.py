@@ -82,6 +82,36 @@ def test_it_reads_what_the_gguf_package_reads(good: Path) -> None:
         )
 
 
+def test_an_array_of_strings_is_a_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Strings that reach past what was read ahead are among them: the window is 64 bytes, the longest 300.
+    monkeypatch.setattr(gguf_check, "_WINDOW", 64)
+    expected = (*("é" * (i * i % 151) + str(i) for i in range(40)), "")
+    arrays = [
+        text(key) + struct.pack("<IIQ", 9, 8, len(some)) + b"".join(map(text, some))
+        for key, some in (("k", expected), ("same", expected), ("other", expected[1:]), ("none", ()))
+    ]
+    path = tmp_path / "strings.gguf"
+    path.write_bytes(file([], arrays))
+    found = read_gguf(path)
+    texts = found.texts("k")
+    assert len(texts) == 41 and tuple(texts) == expected and texts == expected
+    assert repr(texts) == "<41 strings>"
+    assert [texts[i] for i in range(-41, 41)] == [*expected, *expected]
+    assert texts[3:30:4] == expected[3:30:4] and texts[:2] == expected[:2] and texts[5::-2] == expected[5::-2]
+    assert texts == found.texts("same") and texts != found.texts("other") and texts != expected[1:]
+    assert expected[7] in texts and texts.index(expected[7]) == 7 and not found.texts("none")
+    for outside in (41, -42):
+        with pytest.raises(IndexError):
+            texts[outside]
+
+
+def test_bytes_that_are_no_utf_8_are_replaced(tmp_path: Path) -> None:
+    odd = struct.pack("<Q", 3) + b"a\xffb"
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(file([], [text("k") + struct.pack("<IIQ", 9, 8, 2) + odd + odd]))
+    assert read_gguf(path).metadata["k"] == ("a\ufffdb", "a\ufffdb")
+
+
 def test_block_types_are_those_of_the_gguf_package() -> None:
     inner = {"Q8_1"}  # of sums, never in a file
     expected = {kind.value: (kind.name, *size) for kind, size in gguf.GGML_QUANT_SIZES.items()}
