@@ -24,7 +24,8 @@ class Stage:
     prints: float = STANDARD.prints
     lines: int = STANDARD.lines
     numbers: float = STANDARD.numbers
-    """These four as in Content."""
+    character: int = STANDARD.character
+    """These five as in Content."""
     question_tokens: int = 56
     """Most tokens that the questions and answers of one picture take, one question being always asked; 0 asks none:
     encoder and projector learn from the dense targets alone, and the decoder rests."""
@@ -32,7 +33,7 @@ class Stage:
     @property
     def content(self) -> Content:
         """What the pictures show."""
-        return Content(self.most_shapes, self.prints, self.lines, self.numbers)
+        return Content(self.most_shapes, self.prints, self.lines, self.numbers, self.character)
 
 
 @dataclass(frozen=True)

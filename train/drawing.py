@@ -186,7 +186,9 @@ def _draw_print(
     top, room = (printed.row * height / 3, height / 3) if shared else (0.0, float(height))
     file = rng.choice(font_files(scene.held_out))
     tallest = min(room * 0.8, 130 * _OVER)
-    points = max(13 * _OVER, round(tallest * rng.uniform(0.45, 1.0)))
+    # Digits are a little over half as wide as the font is high.
+    least = min(round(1.8 * printed.character * _OVER), round(room))
+    points = max(least, round(tallest * rng.uniform(0.45, 1.0)))
     left, upper, right, lower = canvas.textbbox((0, 0), printed.text, font=font(file, points))
     widest = width * 0.92
     if right - left > widest:

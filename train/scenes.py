@@ -38,6 +38,9 @@ _ONSETS = ("b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "v",
 _VOWELS = ("a", "e", "i", "o", "u", "ea", "oo")
 _CODAS = ("", "", "n", "r", "t", "l", "s", "m", "nd", "ck")
 
+CHARACTER = 14
+"""Px that a character of print is given at least; a patch of the encoder is 16 px wide."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -51,6 +54,8 @@ class Content:
     """Most lines of print in one picture, up to 3."""
     numbers: float = 0.65
     """Share of numbers among what is printed; the rest are words."""
+    character: int = CHARACTER
+    """Least width in px that a character of print is given."""
 
 
 STANDARD = Content()
@@ -76,6 +81,8 @@ class Print:
     colour: str
     row: int
     """The row of cells that it fills: 0, 1 or 2. Where the picture has nothing else it is 1 and means nothing."""
+    character: int = CHARACTER
+    """Least width in px of a character, as near as fonts allow."""
 
     @property
     def is_number(self) -> bool:
@@ -117,7 +124,7 @@ def make_scene(
     others = [colour for colour in COLOURS if colour not in _too_close(background)]
     kind = rng.choices(("shapes", "print", "both"), (1 - content.prints, content.prints * 2 / 3, content.prints / 3))[0]
     small = min(width, height) < 64
-    if kind == "both" and (height < 96 or width < 64):
+    if kind == "both" and (height < 6 * content.character or height < 96 or width < 64):
         kind = rng.choice(("shapes", "print"))
     printed = _make_prints(rng, others, width, height, content, alone=kind == "print") if kind != "shapes" else ()
     shapes: tuple[Shape, ...] = ()
@@ -163,18 +170,21 @@ def _make_prints(
     rng: random.Random, colours: list[str], width: int, height: int, content: Content, *, alone: bool
 ) -> tuple[Print, ...]:
     """One line that may fill the picture, or several of at most a third of its height each."""
-    # Below 16 px a line is hard to read for people too. Beside shapes one row stays free for them.
-    room = min(content.lines, 3 if alone else 2) if height >= 48 else 1
+    # A line is about twice as high as its characters are wide. Beside shapes one row stays free for them.
+    room = min(content.lines, 3 if alone else 2) if height >= 6 * content.character else 1
+
+    def line(digits: int, row: int) -> Print:
+        text = _text(rng, width // content.character, content.numbers, digits)
+        return Print(text, rng.choice(colours), row, content.character)
+
     if room == 1:
-        text, colour = _text(rng, width, content.numbers, digits=4), rng.choice(colours)
-        return (Print(text, colour, 1 if alone else rng.choice((0, 1, 2))),)
-    rows = sorted(rng.sample(range(3), rng.randint(1, room)))
-    return tuple(Print(_text(rng, width, content.numbers, digits=8), rng.choice(colours), row) for row in rows)
+        return (line(4, 1 if alone else rng.choice((0, 1, 2))),)
+    return tuple(line(8, row) for row in sorted(rng.sample(range(3), rng.randint(1, room))))
 
 
-def _text(rng: random.Random, width: int, numbers: float, digits: int) -> str:
-    """A number of so many digits at most, or a word that the picture is wide enough for."""
-    longest = max(1, min(width // 11, 8))
+def _text(rng: random.Random, room: int, numbers: float, digits: int) -> str:
+    """A number of so many digits at most, or a word, of no more than `room` characters."""
+    longest = max(1, min(room, 8))
     number = rng.random() < numbers or longest < 3
     return _number(rng, min(digits, longest)) if number else _word(rng)[:longest]
 

@@ -26,9 +26,13 @@ def answers(prompt: str) -> set[str]:
 def test_answers_of_a_known_scene() -> None:
     assert answers("What colour is the star?") == {"red"}
     assert answers("What colour is the circle?") == set()  # there are two
-    assert answers("How many circles are there?") == {"2"}
-    assert answers("How many shapes are there?") == {"3"}
-    assert answers("Where is the red star?") == {"top left"}
+    assert answers("How many circles are there?") == {"circle bottom left, circle bottom right: 2"}
+    assert answers("Count the blue shapes.") == {"blue circle bottom left, blue circle bottom right: 2"}
+    assert answers("How many shapes are there?") == {
+        "red star top left, blue circle bottom left, blue circle bottom right: 3"
+    }
+    assert answers("Where is the red star?") == {"red star top left"}
+    assert answers("Where is the star?") == {"star top left"}
     assert answers("What shape is in the bottom right?") == {"circle"}
     assert answers("What number is printed?") == {"4821"}
     assert answers("What colour is the number?") == {"black"}
@@ -87,9 +91,18 @@ def test_counts_and_positions_agree_with_the_scene() -> None:
                 kinds = [s.kind for s in scene.shapes if plural(s.kind) in question.prompt]
                 colours = [s.colour for s in scene.shapes if f"{s.colour} shapes" in question.prompt]
                 expected = len(colours) or len(kinds) or len(scene.shapes)
-                assert question.answer == str(expected)
+                listed, number = question.answer.split(": ")
+                assert len(listed.split(", ")) == int(number) == expected
             if question.task == "position":
-                assert question.answer in POSITIONS
+                (shape,) = [s for s in scene.shapes if question.answer.endswith(f"{s.kind} {POSITIONS[s.cell]}")]
+                assert question.answer.removesuffix(f"{shape.kind} {POSITIONS[shape.cell]}") in ("", f"{shape.colour} ")
+
+
+def test_what_fills_a_tiny_picture_has_no_place() -> None:
+    scene = Scene(40, 40, "white", "plain", (Shape("ring", "red", 4, 0.95),), (), 0, False)
+    found = {q.prompt: q.answer for seed in range(50) for q in all_questions(random.Random(seed), scene)}
+    assert found["How many shapes are there?"] == "red ring: 1"
+    assert not any(prompt.startswith("Where") for prompt in found)
 
 
 def test_chosen_questions_differ_and_keep_to_the_limit() -> None:
