@@ -1,13 +1,29 @@
 """What is asked for, and what comes back: plain frozen data."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Literal, TypedDict
 
+from magicvl.edge.grammar import Grammar, Schema, make_grammar, read_schema
 from magicvl.edge.plan import Plan
 from magicvl.errors import UsageError
 
 FinishReason = Literal["stop", "length", "context"]
+
+
+class OptionArguments(TypedDict, total=False):
+    """The fields of Options by name, as functions take them."""
+
+    max_tokens: int
+    budget: int | None
+    temperature: float
+    top_p: float | None
+    seed: int | None
+    schema: Schema | None
+    choices: Sequence[str] | None
+    regex: str | None
 
 
 @dataclass(frozen=True)
@@ -25,7 +41,25 @@ class Options:
     seed: int | None = None
     """Makes a sampled answer repeatable, 0 to 2**32 - 2; None for a random one. Needs a temperature."""
 
+    schema: Schema | None = None
+    """JSON Schema that the answer fulfils, or the path of a file that holds one; kept as data."""
+    choices: Sequence[str] | None = None
+    """Texts that the answer is one of."""
+    regex: str | None = None
+    """Regular expression that the whole answer matches."""
+
+    @cached_property
+    def grammar(self) -> Grammar | None:
+        """What the answer must look like, made of schema, choices or regex."""
+        return make_grammar(self.schema, self.choices, self.regex)
+
     def __post_init__(self) -> None:
+        # A file may change, and a list too.
+        if self.schema is not None:
+            object.__setattr__(self, "schema", read_schema(self.schema))
+        if self.choices is not None and not isinstance(self.choices, str):
+            object.__setattr__(self, "choices", tuple(self.choices))
+        _ = self.grammar
         if self.max_tokens < 1:
             raise UsageError(f"max tokens {self.max_tokens}: it must be at least 1")
         if self.budget is not None and self.budget < 1:
@@ -83,11 +117,22 @@ class Answer:
     """What became of each picture, in the order they were given."""
     usage: Usage
     timings_ms: Timings
+    tokens: tuple[int, ...] = ()
+    """Ids of the answer's tokens."""
+    dropped_turns: int = 0
+    """Turns at the beginning of the conversation that had to be left out."""
+    grammar: Grammar | None = None
+    """What the answer had to look like."""
+
+    @property
+    def value(self) -> object:
+        """The answer as data: parsed where a schema was given, else its text."""
+        return self.text if self.grammar is None else self.grammar.value(self.text)
 
     def to_json(self) -> dict[str, object]:
         """The object that `magicvl ask --json` prints."""
         return {
-            "answer": self.text,
+            "answer": self.value,
             "finish_reason": self.finish_reason,
             "images": [image.to_json() for image in self.images],
             "usage": asdict(self.usage),

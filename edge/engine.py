@@ -8,45 +8,60 @@ bundle --check--> Model, Vision     pictures + prompt --prepare--> [ids, tile, i
 
 import codecs
 import os
-import secrets
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
-import numpy as np
-
-from magicvl.edge.answer import Answer, FinishReason, Options, Timings, Usage
+from magicvl.edge.answer import Answer, FinishReason, OptionArguments, Options, Timings, Usage
 from magicvl.edge.bundle import read_bundle
 from magicvl.edge.gguf_check import read_gguf
-from magicvl.edge.llama import Adapter, Context, Floats, Model, Sampler, Vision
+from magicvl.edge.grammar import Grammar
+from magicvl.edge.llama import Adapter, Context, Floats, Model, Vision, library_build
 from magicvl.edge.pair import check_lora, check_pair
-from magicvl.edge.pixels import PictureSource
-from magicvl.edge.request import Request, as_pictures, chat_template, open_and_cut, prepare
+from magicvl.edge.picking import picker
+from magicvl.edge.pixels import PictureSource, Pixels
+from magicvl.edge.prompt import Message, ask_messages
+from magicvl.edge.request import CutPicture, Request, as_pictures, chat_template, open_and_cut, prepare
+from magicvl.edge.sequences import Element, SeenTile, Sequences, Slot
+from magicvl.edge.session import Overflow, Session
+from magicvl.edge.session_file import load_session, save_session
 from magicvl.edge.threads import physical_cores
+from magicvl.edge.tile_cache import DISK_BYTES, TileCache, tile_key
 from magicvl.errors import EngineError, UsageError
 
 Pictures = PictureSource | Sequence[PictureSource]
 Progress = Callable[[str, int, int], None]
 """Called with what is counted (`tile` or `prompt token`), how many are done, and how many there are."""
 
-CONTEXT_STEP = 512
-"""Contexts are made in multiples of this, so that the next request often fits the last one's."""
+MOST_SEQUENCES = 64
+"""Conversations of one engine; llama.cpp counts them in a fixed table."""
 
 
 class Engine:
     """A loaded bundle. One request at a time; close it, or use it in a `with`."""
 
     def __init__(
-        self, bundle: str | os.PathLike[str], *, threads: int | None = None, context: int | None = None
+        self,
+        bundle: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        context: int | None = None,
+        sequences: int = 1,
+        cache: str | os.PathLike[str] | None = None,
+        cache_bytes: int = DISK_BYTES,
     ) -> None:
         """Checks the bundle in `bundle` and loads it.
 
         `threads` defaults to the physical cores; `context` is the most tokens of prompt and answer
-        together, by default what the model was made for. Raises BundleError before native code sees a
+        together, by default what the model was made for. `sequences` is how many conversations keep their
+        keys and values at once, within `context` tokens together. `cache` is a folder where visual tokens are
+        kept for other processes, in about `cache_bytes`. Raises BundleError before native code sees a
         file that is damaged or does not fit, EngineError where native code refuses it, UsageError.
         """
         started = time.perf_counter()
@@ -60,6 +75,10 @@ class Engine:
             raise UsageError(
                 f"a context of {self.context:,} tokens: the model's is 1 to {self.lock.language.context:,}"
             )
+        if not 1 <= sequences <= MOST_SEQUENCES:
+            raise UsageError(f"{sequences} sequences: it must be 1 to {MOST_SEQUENCES}")
+        if cache_bytes < 1:
+            raise UsageError(f"a cache of {cache_bytes} bytes: it must be at least 1")
         found.verify()
         llm, mmproj = read_gguf(found.path("llm")), read_gguf(found.path("mmproj"))
         check_pair(self.lock, llm, mmproj)
@@ -68,21 +87,23 @@ class Engine:
             check_lora(llm, lora)
         self._template = chat_template(llm)
         self._busy = threading.Lock()
-        self._kept: Context | None = None
         with ExitStack() as owned:
             self._model = owned.enter_context(Model(llm.path))
             self._adapter = Adapter(lora.path, self._model, self.lock.lora_scale) if lora is not None else None
             self._vision = owned.enter_context(
-                Vision(mmproj.path, self._model, self.lock.grid.unit, self.lock.grid.tile, self.threads)
+                Vision(mmproj.path, self._model, self.lock.grid.unit, self.lock.grid.tile_tokens, self.threads)
             )
+            self._tiles = TileCache(folder=None if cache is None else Path(cache), disk=cache_bytes)
+            owned.callback(self._tiles.close)
+            self.sequences = Sequences(self._make_context, sequences, self.context)
+            owned.callback(self.sequences.close)
             self._owned = owned.pop_all()
+        self.build = library_build()
+        self._encoder = f"{self.lock.files['mmproj'].sha256} {self.build}".encode()
         self._load_ms = (time.perf_counter() - started) * 1000
 
     def close(self) -> None:
         """Frees the model; the engine is of no use afterwards."""
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
         self._owned.close()
 
     def __enter__(self) -> Self:
@@ -98,54 +119,41 @@ class Engine:
         pictures: Pictures,
         prompt: str,
         *,
-        max_tokens: int = 256,
-        budget: int | None = None,
-        temperature: float = 0.0,
-        top_p: float | None = None,
-        seed: int | None = None,
         system: str | None = None,
+        **options: Unpack[OptionArguments],
     ) -> str:
         """The answer's text. Pictures and options as in `stream`."""
-        options = Options(max_tokens, budget, temperature, top_p, seed)
-        return _drain(self.start(pictures, prompt, options, system=system)).text
+        return _drain(self.start(pictures, prompt, Options(**options), system=system)).text
 
     def answer(
         self,
         pictures: Pictures,
         prompt: str,
         *,
-        max_tokens: int = 256,
-        budget: int | None = None,
-        temperature: float = 0.0,
-        top_p: float | None = None,
-        seed: int | None = None,
         system: str | None = None,
+        **options: Unpack[OptionArguments],
     ) -> Answer:
         """The answer with plans, token counts and timings. Pictures and options as in `stream`."""
-        options = Options(max_tokens, budget, temperature, top_p, seed)
-        return _drain(self.start(pictures, prompt, options, system=system))
+        return _drain(self.start(pictures, prompt, Options(**options), system=system))
 
     def stream(
         self,
         pictures: Pictures,
         prompt: str,
         *,
-        max_tokens: int = 256,
-        budget: int | None = None,
-        temperature: float = 0.0,
-        top_p: float | None = None,
-        seed: int | None = None,
         system: str | None = None,
+        **options: Unpack[OptionArguments],
     ) -> Iterator[str]:
         """The answer's text piece by piece, each as soon as it is there.
 
         A picture is a path, the bytes of a file, or a Pillow image; one alone or several in order.
         `max_tokens` bounds the answer, `budget` the visual tokens of each picture. `temperature` 0 is
-        greedy; `top_p` and `seed` need one above 0. `system` goes before the user's turn.
+        greedy; `top_p` and `seed` need one above 0. `schema` (a dictionary or the path of a file), `choices` or
+        `regex`, one of them, is what the answer fulfils; one cut short is an error then. `system` goes before
+        the user's turn.
         Raises PictureError, UsageError, EngineError.
         """
-        options = Options(max_tokens, budget, temperature, top_p, seed)
-        return self.start(pictures, prompt, options, system=system)
+        return self.start(pictures, prompt, Options(**options), system=system)
 
     def start(
         self,
@@ -159,32 +167,44 @@ class Engine:
         """As `stream`, reporting progress; the generator returns the Answer."""
         started = time.perf_counter()
         request = self._prepare(pictures, prompt, options.budget, system)
-        return self._generate(request, options, progress or _silent, started)
+        return self.generate(request, options, None, started, progress)
+
+    def session(self, *, system: str | None = None, overflow: Overflow = "error") -> Session:
+        """A conversation of several turns; see `magicvl.edge.session.Session`."""
+        return Session(self, system=system, overflow=overflow)
+
+    def open_session(self, path: str | os.PathLike[str]) -> Session:
+        """A conversation that `save_session` wrote, as it was. Raises UsageError."""
+        return load_session(self, Path(path))
+
+    def save_session(self, session: Session, path: str | os.PathLike[str]) -> None:
+        """Writes a conversation with all that going on with it needs. Raises UsageError."""
+        with self._alone():
+            save_session(session, Path(path))
 
     def embed(self, picture: PictureSource, budget: int | None = None) -> list[Floats]:
         """The visual tokens of each tile of a picture: float32 (tokens, width of the decoder)."""
         _, tiles = open_and_cut(picture, self.lock, budget)
         with self._alone():
-            return [self._vision.encode(tile) for tile in tiles]
+            return [self._look(tile, tile_key(tile, self._encoder)) for tile in tiles]
 
     def logits(
         self, pictures: Pictures, prompt: str, *, budget: int | None = None, system: str | None = None
     ) -> Floats:
-        """Logits of the first token of the answer: float32 (vocabulary,)."""
+        """Logits of the first token of the answer: float32 (vocabulary,), with nothing taken over from before."""
         request = self._prepare(pictures, prompt, budget, system)
         with self._alone():
-            return self._prefill(request, request.tokens, _Clock(), _silent).logits()
+            self.sequences.forget()
+            return self._prefill(request, None, request.tokens, _Clock(), _silent).context.logits()
 
     def _prepare(self, pictures: Pictures, prompt: str, budget: int | None, system: str | None) -> Request:
-        request = prepare(
-            as_pictures(pictures),
-            prompt,
-            self.lock,
-            self._model,
-            self._template,
-            budget=budget,
-            system=system,
-        )
+        seen = [open_and_cut(source, self.lock, budget) for source in as_pictures(pictures)]
+        turn = ask_messages(prompt, len(seen))
+        return self.read([Message("system", (system,)), *turn] if system is not None else turn, seen)
+
+    def read(self, messages: Sequence[Message], pictures: Sequence[CutPicture]) -> Request:
+        """Messages as the decoder is fed. Raises EngineError where they do not fit into the context."""
+        request = prepare(messages, pictures, self.lock, self._model, self._template)
         if request.tokens >= self.context:
             raise EngineError(
                 f"the prompt takes {request.tokens:,} tokens ({request.image_tokens:,} of pictures), the "
@@ -193,40 +213,53 @@ class Engine:
             )
         return request
 
-    def _generate(
-        self, request: Request, options: Options, progress: Progress, started: float
+    def generate(
+        self,
+        request: Request,
+        options: Options,
+        owner: object,
+        started: float,
+        progress: Progress | None = None,
     ) -> Generator[str, None, Answer]:
+        """Answers a request; `owner` is whose keys and values are kept, `started` when it began (perf_counter)."""
         clock = _Clock()
         clock.add("encode", time.perf_counter() - started)
         room = min(options.max_tokens, self.context - request.tokens)
-        text, count, first = "", 0, 0.0
+        text, tokens, first = "", list[int](), 0.0
         reason: FinishReason = "length" if room == options.max_tokens else "context"
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        with self._alone(), _picker(options) as pick:
-            context = self._prefill(request, request.tokens + room, clock, progress)
+        with self._alone(), picker(options, self._model) as picking:
+            filled = self._prefill(request, owner, request.tokens + room, clock, progress or _silent)
+            context = filled.context
             while True:
-                with clock.measure("decode" if count else "first"):
-                    token = pick(context)
+                with clock.measure("decode" if tokens else "first"):
+                    token = picking.pick(context)
                 first = first or time.perf_counter() - started
                 if self._model.ends(token):
                     reason = "stop"
                     break
-                count += 1
+                tokens.append(token)
                 if piece := decoder.decode(self._model.piece(token)):
                     text += piece
                     yield piece
-                if count == room:
+                if picking.complete():
+                    reason = "stop"
+                    break
+                if len(tokens) == room:
                     break
                 with clock.measure("decode"):
                     context.push_tokens([token], logits=True)
+                filled.slot.elements.append(token)
         if piece := decoder.decode(b"", final=True):
             text += piece
             yield piece
+        if options.grammar is not None and reason != "stop":
+            raise _cut_short(options.grammar, reason, len(tokens), self.context)
         return Answer(
             text=text,
             finish_reason=reason,
             images=request.plans,
-            usage=Usage(request.tokens, request.image_tokens, count, cached_tokens=0),
+            usage=Usage(request.tokens, request.image_tokens, len(tokens), filled.cached),
             timings_ms=Timings(
                 load=self._load_ms,
                 encode=clock.ms["encode"],
@@ -234,38 +267,61 @@ class Engine:
                 first_token=first * 1000,
                 decode=clock.ms["decode"],
             ),
+            tokens=tuple(tokens),
+            grammar=options.grammar,
         )
 
-    def _prefill(self, request: Request, size: int, clock: "_Clock", progress: Progress) -> Context:
-        """Feeds the prompt to an empty context of at least `size` tokens; makes the last one's logits."""
-        context = self._context(size)
-        tiles = 0
+    def _prefill(self, request: Request, owner: object, room: int, clock: "_Clock", progress: Progress) -> "_Prefilled":
+        """Feeds what is not held yet of a prompt to the context; makes the last one's logits."""
+        elements = self._elements(request)
+        context, slot, held = self.sequences.begin(owner, elements, room)
+        cached = context.position
+        number = tiles = 0
         for i, part in enumerate(request.parts):
             last = i == len(request.parts) - 1
             if isinstance(part, list):
-                with clock.measure("prefill"):
-                    context.push_tokens(part, logits=last)
+                if rest := part[max(0, held - number) :]:
+                    with clock.measure("prefill"):
+                        context.push_tokens(rest, logits=last)
+                    slot.elements.extend(rest)
+                number += len(part)
             else:
-                progress("tile", tiles, request.tiles)
-                with clock.measure("encode"):
-                    embeddings = self._vision.encode(part)
-                tiles += 1
-                with clock.measure("prefill"):
-                    context.push_embeddings(embeddings, logits=last)
+                seen = elements[number]
+                assert isinstance(seen, SeenTile)
+                if number >= held:
+                    progress("tile", tiles, request.tiles)
+                    with clock.measure("encode"):
+                        embeddings = self._look(part, seen.key)
+                    with clock.measure("prefill"):
+                        context.push_embeddings(embeddings, logits=last)
+                    slot.elements.append(seen)
+                number, tiles = number + 1, tiles + 1
             progress("prompt token", context.position, request.tokens)
-        return context
+        return _Prefilled(context, slot, cached)
 
-    def _context(self, size: int) -> Context:
-        """An empty context of at least `size` tokens, the last one where that is large enough."""
-        if self._kept is not None and self._kept.size < size:
-            self._kept.close()
-            self._kept = None
-        if self._kept is None:
-            self._kept = Context(self._model, -(-size // CONTEXT_STEP) * CONTEXT_STEP, self.threads)
-            if self._adapter is not None:
-                self._adapter.apply(self._kept)
-        self._kept.clear()
-        return self._kept
+    def _elements(self, request: Request) -> list[Element]:
+        elements: list[Element] = []
+        for part in request.parts:
+            if isinstance(part, list):
+                elements.extend(part)
+            else:
+                tokens = part.shape[0] * part.shape[1] // self.lock.grid.unit**2
+                elements.append(SeenTile(tile_key(part, self._encoder), tokens))
+        return elements
+
+    def _look(self, tile: Pixels, key: bytes) -> Floats:
+        """The visual tokens of a tile, looked at once."""
+        found = self._tiles.get(key)
+        if found is None:
+            found = self._vision.encode(tile)
+            self._tiles.put(key, found)
+        return found
+
+    def _make_context(self, size: int, sequences: int) -> Context:
+        context = Context(self._model, size, self.threads, sequences)
+        if self._adapter is not None:
+            self._adapter.apply(context)
+        return context
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -275,6 +331,16 @@ class Engine:
             yield
         finally:
             self._busy.release()
+
+
+@dataclass(frozen=True)
+class _Prefilled:
+    """A prompt that the decoder has read."""
+
+    context: Context
+    slot: Slot
+    cached: int
+    """Tokens of the prompt that were held already."""
 
 
 class _Clock:
@@ -295,20 +361,16 @@ class _Clock:
             self.add(name, time.perf_counter() - started)
 
 
-@contextmanager
-def _picker(options: Options) -> Iterator[Callable[[Context], int]]:
-    """How the next token is picked; its logits are checked either way."""
-    if options.temperature == 0:
-        yield lambda context: int(np.argmax(context.logits()))
-        return
-    seed = secrets.randbelow(2**32 - 1) if options.seed is None else options.seed
-    with Sampler(options.temperature, options.top_p, seed) as sampler:
-
-        def sample(context: Context) -> int:
-            context.logits()
-            return sampler.sample(context)
-
-        yield sample
+def _cut_short(grammar: Grammar, reason: FinishReason, tokens: int, context: int) -> EngineError:
+    """The error of an answer that must be whole and is not."""
+    if reason == "length":
+        limit, way_out = f"max tokens {tokens:,}", "raise max tokens"
+    else:
+        limit = f"the context of {context:,} tokens, {tokens:,} of them the answer's,"
+        way_out = "set a budget, give fewer pictures or a shorter prompt"
+    return EngineError(
+        f"the answer reached {limit} before it was complete by its {grammar.kind}: {way_out}, or ask for less"
+    )
 
 
 def _drain(pieces: Generator[str, None, Answer]) -> Answer:

@@ -30,6 +30,7 @@ from magicvl.errors import EngineError
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+from llama_cpp import __version__ as llama_cpp_version
 from llama_cpp import llama_cpp, mtmd_cpp
 
 Floats = npt.NDArray[np.float32]
@@ -57,6 +58,11 @@ llama_cpp.llama_log_set(_log, None)
 mtmd_cpp.mtmd_log_set(_log, None)
 mtmd_cpp.mtmd_helper_log_set(_log, None)
 llama_cpp.llama_backend_init()
+
+
+def library_build() -> str:
+    """What decides the last bits of a result beside the weights: the library's version and what it uses of the CPU."""
+    return f"{llama_cpp_version} {llama_cpp.llama_print_system_info().decode()}"
 
 
 def _error(text: str) -> EngineError:
@@ -156,23 +162,32 @@ class Model(_Owner):
                 return buffer.raw[:count]
         raise _error(f"llama.cpp cannot spell token {token}")
 
+    @property
+    def end_token(self) -> int:
+        """The token that ends a turn, or a text where there is no other; -1 without either."""
+        turn = int(llama_cpp.llama_vocab_eot(self.vocabulary))
+        return turn if turn >= 0 else int(llama_cpp.llama_vocab_eos(self.vocabulary))
+
     def ends(self, token: int) -> bool:
         """Whether a token ends the answer."""
         return bool(llama_cpp.llama_vocab_is_eog(self.vocabulary, token))
 
 
 class Context(_Owner):
-    """A sequence in the making: keys and values of what was pushed so far."""
+    """Sequences in the making: keys and values of what was pushed so far. One of them is gone on with at a time."""
 
-    def __init__(self, model: Model, size: int, threads: int) -> None:
-        """Makes room for `size` tokens."""
+    def __init__(self, model: Model, size: int, threads: int, sequences: int = 1) -> None:
+        """Makes room for `size` tokens of `sequences` sequences together; the first of them is selected."""
         super().__init__()
         self.model = model
+        self.sequence = 0
         self.position = 0
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = size
         params.n_batch = params.n_ubatch = BATCH
-        params.n_seq_max = 1
+        params.n_seq_max = sequences
+        # One memory for all: what two sequences share is held once, and none of them has a fixed part.
+        params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
         # Over thousands of visual tokens it adds up in F16: logits were off by 5 % of their spread, 0.1 % without.
@@ -184,13 +199,56 @@ class Context(_Owner):
             self.pointer: Final = self.own(llama_cpp.llama_free, pointer)
         self.size: Final[int] = llama_cpp.llama_n_ctx(pointer)
 
+    @property
+    def _memory(self) -> Any:
+        return llama_cpp.llama_get_memory(self.pointer)
+
     def clear(self) -> None:
-        """Forgets the sequence."""
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.pointer), True)
-        self.position = 0
+        """Forgets all sequences and selects the first."""
+        llama_cpp.llama_memory_clear(self._memory, True)
+        self.sequence = self.position = 0
+
+    def select(self, sequence: int, keep: int) -> bool:
+        """Goes on with a sequence after its first `keep` tokens; what it has beyond is forgotten.
+
+        False where the memory can't be cut there (recurrent decoders): then the sequence is empty.
+        """
+        cut = bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, keep, -1))
+        # What a recurrent memory holds ends where it ends: it may not reach as far as `keep`.
+        there = llama_cpp.llama_memory_seq_pos_max(self._memory, sequence) + 1
+        kept = cut and there == keep
+        if not kept:
+            llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        self.sequence, self.position = sequence, keep if kept else 0
+        return kept
+
+    def copy(self, source: int, target: int) -> None:
+        """Makes `target` the same sequence as `source`; they share what they have in common."""
+        llama_cpp.llama_memory_seq_rm(self._memory, target, -1, -1)
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def state(self, sequence: int) -> npt.NDArray[np.uint8]:
+        """A sequence's memory as bytes that `restore` takes."""
+        size = llama_cpp.llama_state_seq_get_size(self.pointer, sequence)
+        state = np.empty(size, dtype=np.uint8)
+        with _uninterrupted():
+            written = llama_cpp.llama_state_seq_get_data(self.pointer, _bytes_of(state), size, sequence)
+        if written != size:
+            raise _error(f"llama.cpp wrote {written:,} of {size:,} bytes of a sequence")
+        return state
+
+    def restore(self, sequence: int, state: npt.NDArray[np.uint8]) -> bool:
+        """Fills a sequence from what `state` gave, of this model and build; False where there is no room for it."""
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        with _uninterrupted():
+            read = llama_cpp.llama_state_seq_set_data(self.pointer, _bytes_of(state), len(state), sequence)
+        if read != len(state):
+            llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            _words.clear()
+        return bool(read == len(state))
 
     def push_tokens(self, tokens: Sequence[int], *, logits: bool = False) -> None:
-        """Appends tokens; `logits` asks for those of the last one."""
+        """Appends tokens to the selected sequence; `logits` asks for those of the last one."""
         ids = np.asarray(tokens, dtype=np.int32)
         for begin in range(0, len(ids), BATCH):
             part = ids[begin : begin + BATCH]
@@ -216,6 +274,11 @@ class Context(_Owner):
         wanted[-1] = logits
         batch.pos = positions.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
         batch.logits = wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+        each = np.ones(count, dtype=np.int32)
+        sequence = ctypes.pointer(llama_cpp.llama_seq_id(self.sequence))
+        sequences = (ctypes.POINTER(llama_cpp.llama_seq_id) * count)(*[sequence] * count)
+        batch.n_seq_id = each.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        batch.seq_id = ctypes.cast(sequences, ctypes.POINTER(ctypes.POINTER(llama_cpp.llama_seq_id)))
         with _uninterrupted():
             status = llama_cpp.llama_decode(self.pointer, batch)
         if status:
@@ -234,6 +297,10 @@ class Context(_Owner):
                 f"again, with a larger type"
             )
         return values
+
+
+def _bytes_of(data: npt.NDArray[np.uint8]) -> Any:
+    return data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 class Adapter:
@@ -276,14 +343,54 @@ class Sampler(_Owner):
         """A token by the logits of the last one pushed."""
         return int(llama_cpp.llama_sampler_sample(self.pointer, context.pointer, -1))
 
+    def draw(self, tokens: npt.NDArray[np.int_], logits: Floats) -> int:
+        """One of some tokens by their logits."""
+        return int(_apply(self.pointer, tokens, logits)[1])
+
+
+class Follower(_Owner):
+    """Follows a grammar along an answer, and knows what may come next."""
+
+    def __init__(self, model: Model, gbnf: str) -> None:
+        """`gbnf` is a grammar of our own making (magicvl.edge.gbnf): llama.cpp's parser is no guard."""
+        super().__init__()
+        with _uninterrupted():
+            pointer = llama_cpp.llama_sampler_init_grammar(model.vocabulary, gbnf.encode(), b"root")
+            if not pointer:
+                raise _error("llama.cpp cannot follow this grammar")
+            self.pointer: Final = self.own(llama_cpp.llama_sampler_free, pointer)
+
+    def allowed(self, tokens: npt.NDArray[np.int_]) -> npt.NDArray[np.bool_]:
+        """Which of the tokens may come next: bool, of their shape."""
+        data, _ = _apply(self.pointer, tokens, np.zeros(len(tokens), dtype=np.float32))
+        allowed: npt.NDArray[np.bool_] = data["logit"] == 0
+        return allowed
+
+    def accept(self, token: int) -> None:
+        """Goes on by a token that is allowed and ends nothing; any other one would end the process."""
+        llama_cpp.llama_sampler_accept(self.pointer, token)
+
+
+_CANDIDATE: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+def _apply(sampler: Any, tokens: npt.NDArray[np.int_], logits: Floats) -> tuple[npt.NDArray[np.void], int]:
+    """A sampler's view of some tokens: the candidates, in its order, and the token that it selected, or -1."""
+    data = np.zeros(len(tokens), dtype=_CANDIDATE)
+    data["id"], data["logit"] = tokens, logits
+    pointer = data.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
+    candidates = llama_cpp.llama_token_data_array(data=pointer, size=len(data), selected=-1, sorted=False)
+    llama_cpp.llama_sampler_apply(sampler, ctypes.byref(candidates))
+    return data, int(data["id"][candidates.selected]) if candidates.selected >= 0 else -1
+
 
 class Vision(_Owner):
     """Encoder and projector: a tile in, visual tokens out."""
 
     def __init__(
-        self, path: Path, model: Model, unit: int, tile: int, threads: int, *, watch: Any | None = None
+        self, path: Path, model: Model, unit: int, most: int, threads: int, *, watch: Any | None = None
     ) -> None:
-        """`unit` and `tile` are the sides of a visual token and of the largest tile in px.
+        """`unit` is the side of a visual token in px, `most` how many of them the largest tile has.
 
         `watch` sees what the graph computes (magicvl.edge.watch).
         """
@@ -297,7 +404,7 @@ class Vision(_Owner):
         params.n_threads = threads
         # Within these limits libmtmd leaves a tile's size alone.
         params.image_min_tokens = 1
-        params.image_max_tokens = (tile // unit) ** 2
+        params.image_max_tokens = most
         # The library calls it for as long as it lives.
         self._watch: Final = watch
         if watch is not None:

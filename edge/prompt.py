@@ -44,11 +44,19 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Spoken:
+    """What the model said, as the very tokens that it said it in: other tokens can spell the same text."""
+
+    text: str
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Message:
     """One turn: who speaks, and words and pictures in order."""
 
     role: str
-    parts: tuple[str | Picture, ...]
+    parts: tuple[str | Picture | Spoken, ...]
 
 
 @dataclass(frozen=True)
@@ -88,14 +96,14 @@ def render(
     eos: str = "",
     answer: bool = True,
     placeholder: str = "",
-) -> list[Text | Picture]:
+) -> list[Text | Picture | Spoken]:
     """Renders messages by a Jinja chat template; `answer` adds the start of the assistant's turn.
 
     With a `placeholder` the template gets each message in parts, as transformers' processors give it, and writes
     that text for each picture; without one a message is a text. Raises BundleError where the template is broken or
     writes another number of pictures, UsageError where it refuses the messages.
     """
-    parts: list[str | Picture] = []
+    parts: list[str | Picture | Spoken] = []
     turns: list[dict[str, object]] = []
     for message in messages:
         first = len(parts)
@@ -118,12 +126,14 @@ def wants_parts(template: str, placeholder: str) -> bool:
     return [type(part) for part in made if not (isinstance(part, Text) and part.special)] == [Picture, Text]
 
 
-def expand(segments: Sequence[Text | Picture], plans: Sequence[Plan], pieces: Pieces) -> list[Text | Tile]:
+def expand(
+    segments: Sequence[Text | Picture | Spoken], plans: Sequence[Plan], pieces: Pieces
+) -> list[Text | Tile | Spoken]:
     """Replaces each picture by its tiles and the pieces around them."""
     several = sum(isinstance(segment, Picture) for segment in segments) > 1
-    expanded: list[Text | Tile] = []
+    expanded: list[Text | Tile | Spoken] = []
     for segment in segments:
-        if isinstance(segment, Text):
+        if not isinstance(segment, Picture):
             expanded.append(segment)
         else:
             each = pieces.each.replace("{picture}", str(segment.index)) if several else ""
@@ -160,15 +170,20 @@ def _mark(index: int) -> str:
     return f"\ue000{index}\ue001"
 
 
-def _segments(pieces: Sequence[str], parts: Sequence[str | Picture]) -> list[Text | Picture]:
+def _segments(pieces: Sequence[str], parts: Sequence[str | Picture | Spoken]) -> list[Text | Picture | Spoken]:
     """The frame and what belongs between: `pieces` are, in turn, a text of the frame and the number of a part."""
     if any(int(number) >= len(parts) for number in pieces[1::2]):
         raise BundleError("the chat template holds the private-use characters that stand for the user's words")
-    segments: list[Text | Picture] = [Text(pieces[0], special=True)]
+    segments: list[Text | Picture | Spoken] = [Text(pieces[0], special=True)]
     for number, frame in zip(pieces[1::2], pieces[2::2], strict=True):
         part, before = parts[int(number)], segments[-1]
+        after_space = isinstance(before, Text) and before.text.endswith(" ")
+        if isinstance(part, Spoken) and after_space and part.text.startswith(" "):
+            # The frame asked for the answer without the space that it writes before one: the model said it itself.
+            assert isinstance(before, Text)
+            segments[-1] = Text(before.text[:-1], special=True)
         if isinstance(part, str):
-            if isinstance(before, Text) and before.text.endswith(" ") and part:
+            if isinstance(before, Text) and after_space and part:
                 # A word's token holds the space before it: "User: " and "what" must not part there.
                 segments[-1], part = Text(before.text[:-1], special=True), " " + part
             segments.append(Text(part, special=False))
@@ -178,7 +193,7 @@ def _segments(pieces: Sequence[str], parts: Sequence[str | Picture]) -> list[Tex
     return [segment for segment in segments if not (isinstance(segment, Text) and not segment.text)]
 
 
-def _part(index: int, part: str | Picture) -> dict[str, str]:
+def _part(index: int, part: str | Picture | Spoken) -> dict[str, str]:
     return {"type": "image"} if isinstance(part, Picture) else {"type": "text", "text": _mark(index)}
 
 

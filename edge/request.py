@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -11,7 +12,7 @@ from magicvl.edge.gguf_check import GgufFile
 from magicvl.edge.llama import Model
 from magicvl.edge.pixels import PictureSource, Pixels, cut, open_picture
 from magicvl.edge.plan import Plan, plan
-from magicvl.edge.prompt import Message, Text, ask_messages, expand, render
+from magicvl.edge.prompt import Message, Spoken, Tile, expand, render
 from magicvl.errors import BundleError
 
 
@@ -75,43 +76,43 @@ def as_pictures(pictures: PictureSource | Sequence[PictureSource]) -> list[Pictu
     return list(pictures)
 
 
-def open_and_cut(source: PictureSource, lock: Lock, budget: int | None) -> tuple[Plan, list[Pixels]]:
-    """The plan and the tiles of one picture; the full picture is let go."""
+class CutPicture(NamedTuple):
+    """A picture as the tiles that the encoder looks at."""
+
+    plan: Plan
+    tiles: tuple[Pixels, ...]
+
+
+def open_and_cut(source: PictureSource, lock: Lock, budget: int | None) -> CutPicture:
+    """Opens a picture and cuts it; the full picture is let go. Raises PictureError."""
     picture = open_picture(source)
     planned = plan(*picture.size, lock.grid, budget)
-    return planned, cut(picture, planned)
+    return CutPicture(planned, tuple(cut(picture, planned)))
 
 
 def prepare(
-    pictures: Sequence[PictureSource],
-    prompt: str,
-    lock: Lock,
-    model: Model,
-    template: ChatTemplate,
-    *,
-    budget: int | None = None,
-    system: str | None = None,
+    messages: Sequence[Message], pictures: Sequence[CutPicture], lock: Lock, model: Model, template: ChatTemplate
 ) -> Request:
-    """Builds the request. Raises PictureError, UsageError, BundleError."""
-    opened = [open_and_cut(source, lock, budget) for source in pictures]
-    plans = [planned for planned, _ in opened]
-    messages = ask_messages(prompt, len(plans))
-    if system is not None:
-        messages.insert(0, Message("system", (system,)))
+    """Builds the request from messages that name `pictures` by number. Raises UsageError, BundleError."""
+    plans = [picture.plan for picture in pictures]
     segments = render(
         template.template, messages, bos=template.bos, eos=template.eos, placeholder=lock.pieces.placeholder
     )
     parts: list[list[int] | Pixels] = []
     text_tokens = 0
     for segment in expand(segments, plans, lock.pieces):
-        if isinstance(segment, Text):
-            ids = model.tokenise(segment.text, special=segment.special)
-            text_tokens += len(ids)
-            # Neighbouring runs of text are decoded together.
-            if parts and isinstance(parts[-1], list):
-                parts[-1].extend(ids)
-            else:
-                parts.append(ids)
+        if isinstance(segment, Tile):
+            parts.append(pictures[segment.picture].tiles[segment.tile])
+            continue
+        ids = (
+            list(segment.tokens)
+            if isinstance(segment, Spoken)
+            else model.tokenise(segment.text, special=segment.special)
+        )
+        text_tokens += len(ids)
+        # Neighbouring runs of text are decoded together.
+        if parts and isinstance(parts[-1], list):
+            parts[-1].extend(ids)
         else:
-            parts.append(opened[segment.picture][1][segment.tile])
+            parts.append(ids)
     return Request(tuple(plans), tuple(part for part in parts if len(part)), text_tokens)

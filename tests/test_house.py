@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "train": {"train", "convert", "mmproj", "edge"},
     "bench": {"bench", "train", "convert", "mmproj", "edge"},
 }
-CORE_MODULES = {"PIL", "gguf", "jinja2", "llama_cpp", "numpy", "typer"}
+CORE_MODULES = {"diskcache", "PIL", "gguf", "jinja2", "llama_cpp", "numpy", "typer"}
 HEAVY = ("torch", "transformers")
 
 
@@ -167,7 +167,7 @@ def test_makefile_pins_satisfy_the_requirements() -> None:
 def test_core_requirements_are_the_agreed_ones() -> None:
     requirements = [Requirement(text) for text in importlib.metadata.requires("magicvl") or []]
     core = {requirement.name for requirement in requirements if requirement.marker is None}
-    assert core == {"gguf", "jinja2", "llama-cpp-python", "numpy", "pillow", "typer"}
+    assert core == {"diskcache", "gguf", "jinja2", "llama-cpp-python", "numpy", "pillow", "typer"}
 
 
 def test_wheel_and_sdist_hold_the_whole_package(tmp_path: Path) -> None:

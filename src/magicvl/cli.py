@@ -55,7 +55,7 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-Images = Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP or GIF.", show_default=False)]
+Images = Annotated[list[Path] | None, typer.Argument(help="Pictures: JPEG, PNG, WebP or GIF.", show_default=False)]
 Model = Annotated[Path | None, typer.Option(help="Bundle directory. [default: the model that comes along]")]
 Budget = Annotated[
     int | None,
@@ -64,11 +64,18 @@ Budget = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_debug, is_eager=True)]
-Prompt = Annotated[str, typer.Option("--prompt", "-p", help="What to ask.", show_default=False)]
+Prompt = Annotated[str | None, typer.Option("--prompt", "-p", help="What to ask.", show_default=False)]
 MaxTokens = Annotated[int, typer.Option(help="Most tokens of the answer.")]
 Temperature = Annotated[float, typer.Option(help="0 takes the likeliest token, more is more varied.")]
 TopP = Annotated[float | None, typer.Option(help="Share of probability to sample from. [default: 1]")]
 Seed = Annotated[int | None, typer.Option(help="Makes a sampled answer repeatable. [default: random]")]
+Schema = Annotated[
+    Path | None, typer.Option(help="A file with a JSON Schema that the answer fulfils; --json gives it parsed.")
+]
+Choices = Annotated[
+    list[str] | None, typer.Option(help="What the answer may be; once for each choice.", show_default=False)
+]
+Regex = Annotated[str | None, typer.Option(help="A regular expression that the whole answer matches.")]
 Threads = Annotated[int | None, typer.Option(help="Threads to compute with. [default: physical cores]")]
 
 
@@ -83,34 +90,71 @@ def root(
 
 @app.command()
 def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
-    images: Images,
-    prompt: Prompt,
+    images: Images = None,
+    prompt: Prompt = None,
     model: Model = None,
     max_tokens: MaxTokens = 256,
     budget: Budget = None,
     temperature: Temperature = 0.0,
     top_p: TopP = None,
     seed: Seed = None,
+    schema: Schema = None,
+    choices: Choices = None,
+    regex: Regex = None,
     threads: Threads = None,
     as_json: Json = False,
+    batch: Annotated[
+        Path | None,
+        typer.Option(
+            help="A JSON Lines file of questions instead of pictures; a row has image or images (paths, relative to "
+            "the file), and perhaps id, prompt, system, max_tokens, budget, meta. -p is the prompt of the others."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where the rows of --batch go; the same command again goes on in it."),
+    ] = None,
+    engine_name: Annotated[
+        str, typer.Option("--engine", help="What computes a --batch: local, or ray for workers on many machines.")
+    ] = "local",
+    workers: Annotated[int | None, typer.Option(help="Engines of --engine ray. [default: one a machine]")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask failed rows of an earlier --batch again.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start --batch anew, whatever is in its output.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Ask about one or more pictures.
+    """Ask about one or more pictures, or with --batch about thousands.
 
-    The answer streams to stdout as it comes.
+    The answer streams to stdout as it comes; with --schema, --choices or --regex it is printed when it is whole, and
+    one that does not become so is an error. The exit code of --batch is 1 where a row failed.
     """
     from magicvl import DEFAULT_BUNDLE
+    from magicvl.batch_command import ask_batch, batch_call
     from magicvl.edge.answer import Options
+
+    options = Options(max_tokens, budget, temperature, top_p, seed, schema, choices or None, regex)
+    call = batch_call(batch, images, output, engine_name, workers, force=force, retry=retry)
+    if call is not None:
+        result = ask_batch(call, prompt, options, model or DEFAULT_BUNDLE, threads=threads, note=_note)
+        if as_json:
+            _print_json(result.to_json())
+        elif result.complete:
+            print(result.to_text())
+        raise typer.Exit(result.exit_code)
+    if not images:
+        raise UsageError("no images: name at least one, or a file of questions with --batch")
+    if prompt is None:
+        raise UsageError("no question: ask one with --prompt")
     from magicvl.edge.engine import Engine
     from magicvl.edge.pixels import check_header
 
-    options = Options(max_tokens, budget, temperature, top_p, seed)
     for image in images:
         # A large model takes its time to load; a wrong name should not have to wait for it.
         check_header(image)
     with Engine(model or DEFAULT_BUNDLE, threads=threads) as engine:
         stream = engine.start(images, prompt, options, progress=_progress())
-        answer = _show(stream, silent=as_json)
+        answer = _show(stream, silent=as_json or options.grammar is not None)
+    if options.grammar is not None and not as_json:
+        print(answer.text)
     for path, picture in zip(images, answer.images, strict=True):
         _note_scale(path, picture, budget)
     if answer.finish_reason != "stop":
@@ -162,7 +206,7 @@ def plan(
 def convert(  # noqa: PLR0913, PLR0917 - each option is a parameter
     checkpoint: Annotated[
         Path,
-        typer.Argument(help="A checkpoint: MagicVL, Idefics3, SmolVLM, LLaVA or nanoVLM.", show_default=False),
+        typer.Argument(help="A checkpoint: MagicVL, Idefics3, SmolVLM, LLaVA, LFM2-VL or nanoVLM.", show_default=False),
     ],
     bundle: Annotated[Path, typer.Argument(help="The bundle directory to make.", show_default=False)],
     llm_type: Annotated[
@@ -240,6 +284,9 @@ def inspect(
 def parity(
     checkpoint: Annotated[Path, typer.Argument(help="The checkpoint directory.", show_default=False)],
     bundle: Annotated[Path, typer.Argument(help="The bundle that was made from it.", show_default=False)],
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Directory of the tokenizer. [default: the checkpoint's own]")
+    ] = None,
     threads: Threads = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -250,7 +297,7 @@ def parity(
     """
     from magicvl.convert.parity import parity as compare
 
-    result = compare(checkpoint, bundle, threads=threads, progress=_progress())
+    result = compare(checkpoint, bundle, threads=threads, tokenizer=tokenizer, progress=_progress())
     if as_json:
         _print_json(result.to_json())
     else:

@@ -179,7 +179,7 @@ def test_sampling_follows_the_distribution(engine: Engine, make_picture: Make) -
     logits = engine.logits(make_picture(32, 32), "x").astype(np.float64)
     odds = np.exp(logits - logits.max())
     odds /= odds.sum()
-    context = engine._kept
+    context = engine.sequences.context
     assert context is not None
     with Sampler(1.0, None, 7) as sampler:
         drawn = np.bincount([sampler.sample(context) for _ in range(2000)], minlength=len(odds)) / 2000
@@ -246,6 +246,8 @@ def test_ctrl_c_leaves_an_engine_that_works(
     picture = make_picture(64, 64)
     expected = engine.ask(picture, "x", max_tokens=4)
     owner = engine._vision if where == "encode" else Context
+    engine.sequences.forget()
+    engine._tiles.clear()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(owner, where, interrupt)
         engine.ask(picture, "x", max_tokens=4)
@@ -283,6 +285,7 @@ def test_numbers_that_are_not_finite_are_an_error(
 
     with monkeypatch.context() as patch:
         patch.setattr(np.ctypeslib, "as_array", broken)
+        engine._tiles.clear()
         with pytest.raises(EngineError, match=r"encoder .* not finite"):
             engine.embed(make_picture(32, 32))
         with pytest.raises(EngineError, match=r"decoder .* not finite"):
@@ -408,3 +411,19 @@ def test_every_shape_of_the_lock_is_compared(tiny_bundle: Path) -> None:
         check_pair(replace(lock, picture=replace(lock.picture, resample="bicubic")), llm, mmproj)
     with pytest.raises(BundleError, match=r"general\.architecture is clip, the lock says llama"):
         check_pair(lock, mmproj, mmproj)
+
+
+def test_pictures_past_what_memory_holds_are_refused(tiny_bundle: Path) -> None:
+    from magicvl.edge.gguf_check import read_gguf
+
+    lock = read_bundle(tiny_bundle).lock
+    llm, mmproj = read_gguf(tiny_bundle / "llm.gguf"), read_gguf(tiny_bundle / "mmproj.gguf")
+    free = {"policy": "lfm2", "min_tokens": 64, "max_tokens": 256, "min_tiles": 2, "split_above": 524_288}
+    picture = replace(lock.picture, **free)
+    check_pair(replace(lock, picture=picture), llm, mmproj)
+    for changes, words in (
+        ({"max_tokens": 16_385}, "tiles of 16,385 tokens, at most 4,096 px square"),
+        ({"tile": 4096, "max_tiles": 6}, "resized to 5 tiles of 4,096 px, at most 8,192 px square"),
+    ):
+        with pytest.raises(BundleError, match=words):
+            check_pair(replace(lock, picture=replace(picture, **changes)), llm, mmproj)

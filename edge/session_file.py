@@ -1,0 +1,208 @@
+"""A conversation on disk: one zip file with its words, its tiles as PNG, and its keys and values.
+
+The keys and values go into native code, so they are taken only where this user's own key has signed them and they
+are of this model and build. Else the conversation is read again from its tiles, with the same result.
+"""
+
+import hashlib
+import hmac
+import io
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from magicvl.edge.bundle import Lock
+from magicvl.edge.plan import plan
+from magicvl.edge.prompt import Spoken
+from magicvl.edge.request import CutPicture
+from magicvl.edge.sequences import Element, SeenTile
+from magicvl.edge.session import Session, Turn
+from magicvl.errors import UsageError
+
+FORMAT: Final = 1
+MOST_WORDS: Final = 64 * 2**20
+"""Most bytes of the words of a conversation, its token ids among them."""
+MOST_TILE: Final = 16 * 2**20
+"""Most bytes of a tile's PNG."""
+
+
+def save_session(session: Session, path: Path) -> None:
+    """Writes a conversation; the file is there whole or not at all. Raises UsageError where it can't be written."""
+    held = session.engine.sequences.state(session.owner)
+    words = json.dumps(_words(session, held[0] if held else [])).encode()
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with zipfile.ZipFile(partial, "w") as file:
+            file.writestr("session.json", words, zipfile.ZIP_DEFLATED)
+            for turn, its in enumerate(session.turns):
+                for number, picture in enumerate(its.pictures):
+                    for tile, pixels in enumerate(picture.tiles):
+                        file.writestr(_tile_name(turn, number, tile), _png(pixels))
+            if held is not None:
+                state = held[1].tobytes()
+                file.writestr("state.bin", state)
+                file.writestr("state.mac", _mac(_key(), words, state))
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: the conversation can't be written there ({error.strerror})") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def load_session(engine: Any, path: Path) -> Session:
+    """Reads what `save_session` wrote. Raises UsageError where it is damaged, or of another model."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            words = _member(file, "session.json", MOST_WORDS)
+            data = _object(json.loads(words))
+            session = _session(engine, data, file)
+            with suppress(KeyError):
+                # Its size is what the machine that signed it wrote; an unsigned one is not even read.
+                _take_state(engine, session, data, words, file)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, NotImplementedError) as error:
+        raise UsageError(f"{path}: not a conversation of magicvl, or damaged ({error})") from None
+    return session
+
+
+def _words(session: Session, held: Sequence[Element]) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "model": _model(session.engine.lock),
+        "build": session.engine.build,
+        "system": session.system,
+        "overflow": session.overflow,
+        "turns": [
+            {
+                "prompt": turn.prompt,
+                "pictures": [[picture.plan.width, picture.plan.height] for picture in turn.pictures],
+                "budget": turn.budget,
+                "answer": turn.answer.text,
+                "tokens": list(turn.answer.tokens),
+            }
+            for turn in session.turns
+        ],
+        "held": [[each.key.hex(), each.tokens] if isinstance(each, SeenTile) else each for each in held],
+    }
+
+
+def _model(lock: Lock) -> dict[str, str]:
+    return {name: entry.sha256 for name, entry in sorted(lock.files.items())}
+
+
+def _session(engine: Any, data: dict[str, Any], file: zipfile.ZipFile) -> Session:
+    if data["format"] != FORMAT:
+        raise ValueError(f"format {data['format']}, this version reads {FORMAT}")
+    if data["model"] != _model(engine.lock):
+        raise UsageError(f"{file.filename}: a conversation with another model than {engine.lock.name}")
+    session = Session(engine, system=_text_or_none(data["system"]), overflow=data["overflow"])
+    session.turns = tuple(_turn(engine.lock, number, _object(turn), file) for number, turn in enumerate(data["turns"]))
+    return session
+
+
+def _turn(lock: Lock, number: int, turn: dict[str, Any], file: zipfile.ZipFile) -> Turn:
+    pictures = []
+    for index, (width, height) in enumerate(turn["pictures"]):
+        planned = plan(_number(width), _number(height), lock.grid, turn["budget"])
+        tiles = [
+            _pixels(_member(file, _tile_name(number, index, tile), MOST_TILE), tokens * lock.grid.unit**2)
+            for tile, tokens in enumerate(planned.tile_tokens)
+        ]
+        pictures.append(CutPicture(planned, tuple(tiles)))
+    tokens = tuple(_token(token, lock) for token in turn["tokens"])
+    return Turn(_text(turn["prompt"]), tuple(pictures), turn["budget"], Spoken(_text(turn["answer"]), tokens))
+
+
+def _take_state(engine: Any, session: Session, data: dict[str, Any], words: bytes, file: zipfile.ZipFile) -> None:
+    if data["build"] != engine.build or not data["held"]:
+        return
+    state = file.read("state.bin")
+    if not hmac.compare_digest(_mac(_key(), words, state), file.read("state.mac")):
+        return
+    held = [SeenTile(bytes.fromhex(each[0]), each[1]) if isinstance(each, list) else each for each in data["held"]]
+    engine.sequences.restore(session.owner, held, np.frombuffer(state, dtype=np.uint8).copy())
+
+
+def _tile_name(turn: int, picture: int, tile: int) -> str:
+    return f"tiles/{turn}-{picture}-{tile}.png"
+
+
+def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _pixels(data: bytes, expected: int) -> npt.NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+        # Asked before anything is decoded: a small file can claim a large picture.
+        if picture.mode != "RGB" or picture.width * picture.height != expected:
+            raise ValueError(f"a tile of {picture.width} x {picture.height} px, {picture.mode}")
+        return np.asarray(picture)
+
+
+def _member(file: zipfile.ZipFile, name: str, most: int) -> bytes:
+    info = file.getinfo(name)
+    if info.file_size > most:
+        raise ValueError(f"{name} has {info.file_size:,} bytes, at most {most:,} are read")
+    return file.read(info)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("an object is expected")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a text is expected")
+    return value
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError("a whole number is expected")
+    return value
+
+
+def _token(value: Any, lock: Lock) -> int:
+    if not 0 <= _number(value) < lock.language.vocabulary:
+        raise ValueError(f"token {value}, the vocabulary has {lock.language.vocabulary:,}")
+    return int(value)
+
+
+def _mac(key: bytes, words: bytes, state: bytes) -> bytes:
+    signed = hmac.new(key, hashlib.sha256(words).digest(), hashlib.sha256)
+    signed.update(state)
+    return signed.digest()
+
+
+def _key() -> bytes:
+    """This user's own key, made when it is first needed; only they can read it."""
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "magicvl"
+    path = folder / "session.key"
+    with suppress(FileNotFoundError):
+        if len(key := path.read_bytes()) == 32:
+            return key
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".session.key.{os.getpid()}"
+    partial.touch(mode=0o600)
+    partial.write_bytes(secrets.token_bytes(32))
+    partial.replace(path)
+    return path.read_bytes()
