@@ -93,8 +93,8 @@ class Engine:
             self._vision = owned.enter_context(
                 Vision(mmproj.path, self._model, self.lock.grid.unit, self.lock.grid.tile_tokens, self.threads)
             )
-            self._tiles = TileCache(folder=None if cache is None else Path(cache), disk=cache_bytes)
-            owned.callback(self._tiles.close)
+            self.tiles = TileCache(folder=None if cache is None else Path(cache), disk=cache_bytes)
+            owned.callback(self.tiles.close)
             self.sequences = Sequences(self._make_context, sequences, self.context)
             owned.callback(self.sequences.close)
             self._owned = owned.pop_all()
@@ -311,10 +311,10 @@ class Engine:
 
     def _look(self, tile: Pixels, key: bytes) -> Floats:
         """The visual tokens of a tile, looked at once."""
-        found = self._tiles.get(key)
+        found = self.tiles.get(key)
         if found is None:
             found = self._vision.encode(tile)
-            self._tiles.put(key, found)
+            self.tiles.put(key, found)
         return found
 
     def _make_context(self, size: int, sequences: int) -> Context:

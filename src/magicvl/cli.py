@@ -366,6 +366,43 @@ def accuracy(
         print(f"{miss.task:<12} picture {miss.picture}: {miss.prompt} {miss.expected!r}, answered {miss.answer!r}")
 
 
+@bench.command()
+def speed(
+    model: Annotated[
+        Path | None, typer.Argument(help="Bundle directory. [default: the model that comes along]")
+    ] = None,
+    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 1280,
+    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 720,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are given.")] = 5,
+    threads: Threads = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure what a question costs, beside bare llama.cpp and llama-cpp-python's own chat handler."""
+    from magicvl import DEFAULT_BUNDLE
+    from magicvl.bench.speed import measure
+
+    if min(width, height, rounds) < 1:
+        raise UsageError(f"{width} x {height} px, {rounds} rounds: each must be at least 1")
+    show = _progress()
+    found = measure(
+        model or DEFAULT_BUNDLE,
+        size=(width, height),
+        rounds=rounds,
+        threads=threads,
+        progress=lambda done, total: show("round", done, total) if show else None,
+    )
+    if as_json:
+        _print_json(asdict(found))
+        return
+    for cost in found.costs:
+        tokens = f"{cost.tokens:6,} tokens" if cost.tokens else ""
+        print(f"{cost.case:<24} {cost.cpu_s:9.3f} CPU s {cost.wall_s:9.3f} s  {tokens}".rstrip())
+    for name, ratio in found.ratios.items():
+        print(f"{name:<46} {ratio:6.3f}")
+    print(f"tiles encoded that the folder knew: {found.encoded_from_disk}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits; the entry point of `magicvl`."""
     for stream in (sys.stdout, sys.stderr):

@@ -247,7 +247,7 @@ def test_ctrl_c_leaves_an_engine_that_works(
     expected = engine.ask(picture, "x", max_tokens=4)
     owner = engine._vision if where == "encode" else Context
     engine.sequences.forget()
-    engine._tiles.clear()
+    engine.tiles.clear()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(owner, where, interrupt)
         engine.ask(picture, "x", max_tokens=4)
@@ -285,7 +285,7 @@ def test_numbers_that_are_not_finite_are_an_error(
 
     with monkeypatch.context() as patch:
         patch.setattr(np.ctypeslib, "as_array", broken)
-        engine._tiles.clear()
+        engine.tiles.clear()
         with pytest.raises(EngineError, match=r"encoder .* not finite"):
             engine.embed(make_picture(32, 32))
         with pytest.raises(EngineError, match=r"decoder .* not finite"):

@@ -163,7 +163,7 @@ def test_an_error_while_reading_leaves_no_wrong_beginning(
                 raise KeyboardInterrupt
             return encode(tile)
 
-        engine._tiles.clear()
+        engine.tiles.clear()
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(engine._vision, "encode", second_fails)
             engine.ask(picture, "one")
