@@ -32,7 +32,7 @@ from magicvl.edge.sequences import Element, SeenTile, Sequences, Slot
 from magicvl.edge.session import Overflow, Session
 from magicvl.edge.session_file import load_session, save_session
 from magicvl.edge.threads import physical_cores
-from magicvl.edge.tile_cache import DISK_BYTES, TileCache, tile_key
+from magicvl.edge.tile_cache import DISK_BYTES, MEMORY_BYTES, TileCache, tile_key
 from magicvl.errors import EngineError, UsageError
 
 Pictures = PictureSource | Sequence[PictureSource]
@@ -55,14 +55,15 @@ class Engine:
         sequences: int = 1,
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int = DISK_BYTES,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         """Checks the bundle in `bundle` and loads it.
 
         `threads` defaults to the physical cores; `context` is the most tokens of prompt and answer
         together, by default what the model was made for. `sequences` is how many conversations keep their
         keys and values at once, within `context` tokens together. `cache` is a folder where visual tokens are
-        kept for other processes, in about `cache_bytes`. Raises BundleError before native code sees a
-        file that is damaged or does not fit, EngineError where native code refuses it, UsageError.
+        kept for other processes, in about `cache_bytes`; in memory they take `memory_bytes` at most. Raises
+        BundleError before native code sees a file that is damaged or does not fit, EngineError where native code refuses it, UsageError.
         """
         started = time.perf_counter()
         found = read_bundle(bundle)
@@ -93,7 +94,7 @@ class Engine:
             self._vision = owned.enter_context(
                 Vision(mmproj.path, self._model, self.lock.grid.unit, self.lock.grid.tile_tokens, self.threads)
             )
-            self.tiles = TileCache(folder=None if cache is None else Path(cache), disk=cache_bytes)
+            self.tiles = TileCache(memory_bytes, None if cache is None else Path(cache), cache_bytes)
             owned.callback(self.tiles.close)
             self.sequences = Sequences(self._make_context, sequences, self.context)
             owned.callback(self.sequences.close)
