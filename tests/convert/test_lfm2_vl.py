@@ -599,19 +599,17 @@ NAMES = {"general.name", "general.basename", "general.finetune", "general.versio
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_encoder_is_the_file_that_llama_cpp_writes(
-    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast, own: Any
+    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast, own: Any, llama_cpp_source: Path
 ) -> None:
     """The same keys and values but for names, the same tensors to the byte, in F16 and F32."""
-    source = os.environ.get("MAGICVL_LLAMA_CPP_SOURCE")
-    if not source or not (Path(source) / "convert_hf_to_gguf.py").is_file():
-        pytest.skip("set MAGICVL_LLAMA_CPP_SOURCE to a directory with llama.cpp's convert_hf_to_gguf.py")
+    source = os.fspath(llama_cpp_source)
     # Upstream writes these two whatever the checkpoint says: patches of 16 px, a table of 16 x 16.
     made = build(tmp_path / "checkpoint", tiny_tokenizer, own, KINDS["lfm2"], patch_size=16, num_patches=256)
     # It does not know the names that transformers 5 saves.
     older_names(made.checkpoint)
     for kind in ("f16", "f32"):
         path = tmp_path / f"theirs-{kind}.gguf"
-        script = [sys.executable, str(Path(source) / "convert_hf_to_gguf.py"), str(made.checkpoint), "--mmproj"]
+        script = [sys.executable, f"{source}/convert_hf_to_gguf.py", str(made.checkpoint), "--mmproj"]
         done = subprocess.run(
             [*script, "--outfile", str(path), "--outtype", kind],
             cwd=tmp_path,

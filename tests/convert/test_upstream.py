@@ -6,13 +6,10 @@ archive of the installed llama-cpp-python, which pip downloads once.
 
 import copy
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,6 @@ from transformers import AutoModelForCausalLM
 from magicvl.convert.bundle import convert
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 
-SCRIPT = "convert_hf_to_gguf.py"
 # Upstream knows a pre-tokenizer by a hash of what it does to one text, and so only published ones; the rest of the
 # converter is its own.
 # One process serves all conversions: most of each would be the imports.
@@ -112,45 +108,11 @@ class Upstream:
 
 
 @pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
+def upstream(tmp_path_factory: pytest.TempPathFactory, llama_cpp_source: Path) -> Iterator[Upstream]:
     """The converter of the installed runtime's version."""
-    worker = Upstream(source(), tmp_path_factory.mktemp("upstream") / "log")
+    worker = Upstream(llama_cpp_source, tmp_path_factory.mktemp("upstream") / "log")
     yield worker
     worker.close()
-
-
-def source() -> Path:
-    """The directory of llama.cpp's converter; skips where there is none to be had."""
-    if given := os.environ.get("MAGICVL_LLAMA_CPP_SOURCE"):
-        if not (Path(given) / SCRIPT).is_file():
-            pytest.skip(f"MAGICVL_LLAMA_CPP_SOURCE={given}: no {SCRIPT} there")
-        return Path(given)
-    name = f"llama-cpp-python=={version('llama-cpp-python')}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "magicvl" / name.replace("==", "-")
-    if not (cache / SCRIPT).is_file():
-        download(name, cache)
-    return cache
-
-
-def download(name: str, cache: Path) -> None:
-    """The converter out of a source archive; skips where there is none to be had."""
-    partial = cache.with_name(f"{cache.name}.{os.getpid()}")
-    flags = ["--no-binary", ":all:", "--no-deps", "--no-build-isolation", "--quiet", "--dest", str(partial)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", *flags, name], capture_output=True, text=True, check=False
-    )
-    archives = list(partial.glob("*.tar.gz"))
-    if done.returncode or not archives:
-        shutil.rmtree(partial, ignore_errors=True)
-        pytest.skip(f"no source archive of {name}: {done.stderr.strip()[-200:]}; set MAGICVL_LLAMA_CPP_SOURCE")
-    with tarfile.open(archives[0]) as archive:
-        wanted = ("convert_hf_to_gguf.py", "conversion/", "gguf-py/")
-        for member in archive:
-            inside = member.name.partition("/vendor/llama.cpp/")[2]
-            if member.isfile() and inside.startswith(wanted):
-                archive.extract(member.replace(name=inside), partial, filter="data")
-    archives[0].unlink()
-    partial.rename(cache)
 
 
 def text_only(model: MagicVLForConditionalGeneration, checkpoint: Path, place: Path) -> Path:
