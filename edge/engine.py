@@ -26,6 +26,7 @@ from magicvl.edge.llama import Adapter, Context, Floats, Model, Vision, library_
 from magicvl.edge.pair import check_lora, check_pair
 from magicvl.edge.picking import picker
 from magicvl.edge.pixels import PictureSource, Pixels
+from magicvl.edge.plan import Plan
 from magicvl.edge.prompt import Message, ask_messages
 from magicvl.edge.request import CutPicture, Request, as_pictures, chat_template, open_and_cut, prepare
 from magicvl.edge.sequences import Element, SeenTile, Sequences, Slot
@@ -54,7 +55,7 @@ class Engine:
         context: int | None = None,
         sequences: int = 1,
         cache: str | os.PathLike[str] | None = None,
-        cache_bytes: int = DISK_BYTES,
+        cache_bytes: int | None = None,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         """Checks the bundle in `bundle` and loads it.
@@ -62,8 +63,9 @@ class Engine:
         `threads` defaults to the physical cores; `context` is the most tokens of prompt and answer
         together, by default what the model was made for. `sequences` is how many conversations keep their
         keys and values at once, within `context` tokens together. `cache` is a folder where visual tokens are
-        kept for other processes, in about `cache_bytes`; in memory they take `memory_bytes` at most. Raises
-        BundleError before native code sees a file that is damaged or does not fit, EngineError where native code refuses it, UsageError.
+        kept for other processes, in about `cache_bytes`, by default 1 GiB; in memory they take `memory_bytes` at
+        most. Raises BundleError before native code sees a file that is damaged or does not fit, EngineError where
+        native code refuses it, UsageError.
         """
         started = time.perf_counter()
         found = read_bundle(bundle)
@@ -78,7 +80,9 @@ class Engine:
             )
         if not 1 <= sequences <= MOST_SEQUENCES:
             raise UsageError(f"{sequences} sequences: it must be 1 to {MOST_SEQUENCES}")
-        if cache_bytes < 1:
+        if cache_bytes is not None and cache is None:
+            raise UsageError(f"a cache of {cache_bytes} bytes has no effect without a folder: set cache, or drop it")
+        if cache_bytes is not None and cache_bytes < 1:
             raise UsageError(f"a cache of {cache_bytes} bytes: it must be at least 1")
         found.verify()
         llm, mmproj = read_gguf(found.path("llm")), read_gguf(found.path("mmproj"))
@@ -94,7 +98,7 @@ class Engine:
             self._vision = owned.enter_context(
                 Vision(mmproj.path, self._model, self.lock.grid.unit, self.lock.grid.tile_tokens, self.threads)
             )
-            self.tiles = TileCache(memory_bytes, None if cache is None else Path(cache), cache_bytes)
+            self.tiles = TileCache(memory_bytes, None if cache is None else Path(cache), cache_bytes or DISK_BYTES)
             owned.callback(self.tiles.close)
             self.sequences = Sequences(self._make_context, sequences, self.context)
             owned.callback(self.sequences.close)
@@ -164,10 +168,16 @@ class Engine:
         *,
         system: str | None = None,
         progress: Progress | None = None,
+        planned: Callable[[Sequence[Plan]], None] | None = None,
     ) -> Generator[str, None, Answer]:
-        """As `stream`, reporting progress; the generator returns the Answer."""
+        """As `stream`, reporting progress; the generator returns the Answer.
+
+        `planned` is told how the pictures are cut, before any is looked at.
+        """
         started = time.perf_counter()
         request = self._prepare(pictures, prompt, options.budget, system)
+        if planned is not None:
+            planned(request.plans)
         return self.generate(request, options, None, started, progress)
 
     def session(self, *, system: str | None = None, overflow: Overflow = "error") -> Session:

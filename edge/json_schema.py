@@ -58,7 +58,8 @@ FORMATS = {
     "time": _TIME,
     "date-time": f"{_DATE}T{_TIME}",
     "uuid": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-    "email": r"[A-Za-z0-9_%+-]+(?:\.[A-Za-z0-9_%+-]+)*@[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?:\.[A-Za-z]{2,12}){1,3}",
+    "email": r"[A-Za-z0-9_%+-]{1,32}(?:\.[A-Za-z0-9_%+-]{1,16}){0,2}"
+    r"@[A-Za-z0-9]{1,32}(?:-[A-Za-z0-9]{1,16}){0,2}(?:\.[A-Za-z]{2,12}){1,3}",
     "ipv4": r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)",
 }
 
@@ -263,7 +264,7 @@ class _Schema:
         names = [*properties, *(name for name in dict.fromkeys(required) if name not in properties)]
         members: list[tuple[Rule, bool]] = []
         for name in names:
-            if name not in properties and extra is False:
+            if name not in properties and schema.get("additionalProperties") is False:
                 raise at.error(f"'{name}' is required, but additionalProperties is false")
             kept = properties[name] if name in properties else schema.get("additionalProperties", True)
             if kept is False and name not in required:

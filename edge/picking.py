@@ -14,7 +14,7 @@ from magicvl.errors import EngineError
 
 WINDOW = 256
 """As many of the likeliest tokens are tried before the whole vocabulary is."""
-BYTES = 1024
+BYTES = 512
 """Vocabularies have a token of each byte among their first: whatever may follow begins with one of these."""
 
 

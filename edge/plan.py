@@ -361,3 +361,14 @@ def _cut(size: tuple[int, int], tile: int) -> tuple[Box, ...]:
         for y in range(0, height, tile)
         for x in range(0, width, tile)
     )
+
+
+def scale_note(planned: Plan, budget: int | None) -> str | None:
+    """What is said of a picture that had to be scaled down; None where it had not."""
+    if planned.scale >= 1:
+        return None
+    why = "the most tiles" if budget is None else f"the most tiles or the budget of {budget} tokens"
+    return (
+        f"scaled down from {planned.width} x {planned.height} px to "
+        f"{planned.resized[0]} x {planned.resized[1]} px for {why}"
+    )

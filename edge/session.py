@@ -5,11 +5,11 @@ had to go they are computed again, from tiles that the engine's cache may still 
 """
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Unpack
 
-from magicvl.edge.answer import Answer, Options
+from magicvl.edge.answer import Answer, OptionArguments, Options
 from magicvl.edge.bundle import Lock
 from magicvl.edge.pixels import PictureSource
 from magicvl.edge.prompt import Message, Picture, Spoken
@@ -45,7 +45,12 @@ class Answers(Protocol):
         """Messages as the decoder is fed."""
 
     def generate(
-        self, request: Request, options: Options, owner: object, started: float
+        self,
+        request: Request,
+        options: Options,
+        owner: object,
+        started: float,
+        progress: Callable[[str, int, int], None] | None = None,
     ) -> Generator[str, None, Answer]:
         """Answers a request."""
 
@@ -69,15 +74,10 @@ class Session:
         self,
         prompt: str,
         pictures: PictureSource | Sequence[PictureSource] = (),
-        *,
-        max_tokens: int = 256,
-        budget: int | None = None,
-        temperature: float = 0.0,
-        top_p: float | None = None,
-        seed: int | None = None,
+        **options: Unpack[OptionArguments],
     ) -> str:
         """The next answer's text; options as in `Engine.stream`."""
-        return self.answer(prompt, pictures, Options(max_tokens, budget, temperature, top_p, seed)).text
+        return self.answer(prompt, pictures, Options(**options)).text
 
     def answer(
         self, prompt: str, pictures: PictureSource | Sequence[PictureSource] = (), options: Options | None = None
@@ -98,9 +98,13 @@ class Session:
         return self.start(prompt, pictures, options)
 
     def start(
-        self, prompt: str, pictures: PictureSource | Sequence[PictureSource] = (), options: Options | None = None
+        self,
+        prompt: str,
+        pictures: PictureSource | Sequence[PictureSource] = (),
+        options: Options | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
     ) -> Generator[str, None, Answer]:
-        """As `stream`; the generator returns the Answer.
+        """As `stream`, reporting progress as `Engine.start` does; the generator returns the Answer.
 
         Raises PictureError, UsageError, EngineError; the conversation stays as it was.
         """
@@ -108,7 +112,7 @@ class Session:
         options = options or Options()
         seen = tuple(open_and_cut(source, self.engine.lock, options.budget) for source in as_pictures(pictures))
         request, left = self._fit(prompt, seen, options)
-        pieces = self.engine.generate(request, options, self.owner, started)
+        pieces = self.engine.generate(request, options, self.owner, started, progress)
         return self._finish(Turn(prompt, seen, options.budget, Spoken("", ())), left, pieces)
 
     def close(self) -> None:

@@ -58,7 +58,7 @@ PATTERNS = [
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_an_automaton_matches_what_python_matches(pattern: str, data: st.DataObject) -> None:
     automaton = automaton_of(pattern)
@@ -73,7 +73,7 @@ def test_an_automaton_matches_what_python_matches(pattern: str, data: st.DataObj
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_llama_cpp_takes_what_the_expression_matches(pattern: str, takes: Takes, data: st.DataObject) -> None:
     automaton, grammar = automaton_of(pattern), make_grammar(regex=pattern)
@@ -116,7 +116,7 @@ def test_an_expression_that_cannot_be_followed_is_refused_at_once(pattern: str, 
     assert time.process_time() - started < 5
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     choices=st.lists(st.text(alphabet='ab"\\| \n[é', min_size=1, max_size=4), min_size=1, max_size=6, unique=True),
     other=st.text(alphabet='ab"\\| \n[é', max_size=4),
@@ -160,7 +160,7 @@ def decimals() -> st.SearchStrategy[Decimal]:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     low=st.none() | st.builds(Bound, decimals(), st.booleans()),
     high=st.none() | st.builds(Bound, decimals(), st.booleans()),
