@@ -40,8 +40,8 @@ def choose_questions(rng: random.Random, scene: Scene, most: int) -> list[Questi
 
 
 _WEIGHTS = {
-    "colour": 2.5, "shape": 2.5, "count": 8.0, "position": 7.0, "layout": 5.0, "relation": 1.0, "size": 1.0,
-    "background": 0.4, "exists": 2.0, "caption": 1.0, "number": 8.0, "word": 1.5,
+    "colour": 2.5, "shape": 2.5, "count": 8.0, "position": 9.0, "layout": 6.0, "relation": 0.5, "size": 0.5,
+    "background": 0.3, "exists": 1.0, "caption": 0.5, "number": 8.0, "word": 0.5,
 }  # fmt: skip
 
 
