@@ -159,8 +159,9 @@ class Sequences:
                     states.append((slot, last.state(slot.number)))
                 else:
                     slot.elements = []
+            # First forgotten, then freed: who is interrupted between the two must not find it.
+            self.context = None
             last.close()
-        self.context = None
         self.context = self._make(-(-size // CONTEXT_STEP) * CONTEXT_STEP, len(self._slots))
         for slot, state in states:
             if not self.context.restore(slot.number, state):

@@ -43,15 +43,28 @@ DEFAULT_BUNDLE = Path(__file__).parent / "models" / "magicvl-nano"
 
 
 def load(
-    bundle: str | os.PathLike[str] | None = None, *, threads: int | None = None, context: int | None = None
+    bundle: str | os.PathLike[str] | None = None,
+    *,
+    threads: int | None = None,
+    context: int | None = None,
+    sequences: int = 1,
+    cache: str | os.PathLike[str] | None = None,
+    cache_bytes: int | None = None,
 ) -> "Engine":
     """Loads a bundle, by default the one that comes along; see `magicvl.edge.engine.Engine`.
 
-    Raises BundleError where the bundle is missing, damaged or mismatched.
+    Raises BundleError where the bundle is missing, damaged or mismatched, UsageError.
     """
     from magicvl.edge.engine import Engine
 
-    return Engine(DEFAULT_BUNDLE if bundle is None else bundle, threads=threads, context=context)
+    return Engine(
+        DEFAULT_BUNDLE if bundle is None else bundle,
+        threads=threads,
+        context=context,
+        sequences=sequences,
+        cache=cache,
+        cache_bytes=cache_bytes,
+    )
 
 
 def __getattr__(name: str) -> str:

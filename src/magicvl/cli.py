@@ -10,9 +10,9 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -77,6 +77,13 @@ Choices = Annotated[
 ]
 Regex = Annotated[str | None, typer.Option(help="A regular expression that the whole answer matches.")]
 Threads = Annotated[int | None, typer.Option(help="Threads to compute with. [default: physical cores]")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder where what was seen in pictures is kept for the next command. [default: MAGICVL_CACHE, or none]"
+    ),
+]
+CacheSize = Annotated[int | None, typer.Option(help="Most MB in the folder of --cache. [default: 1074]")]
 
 
 @app.callback()
@@ -102,6 +109,8 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
     choices: Choices = None,
     regex: Regex = None,
     threads: Threads = None,
+    cache: Cache = None,
+    cache_size: CacheSize = None,
     as_json: Json = False,
     batch: Annotated[
         Path | None,
@@ -133,7 +142,10 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
 
     options = Options(max_tokens, budget, temperature, top_p, seed, schema, choices or None, regex)
     call = batch_call(batch, images, output, engine_name, workers, force=force, retry=retry)
+    folder, cache_bytes = _cache(cache, cache_size)
     if call is not None:
+        if call.engine == "local" or cache is not None or cache_size is not None:
+            call = replace(call, cache=folder, cache_bytes=cache_bytes)
         result = ask_batch(call, prompt, options, model or DEFAULT_BUNDLE, threads=threads, note=_note)
         if as_json:
             _print_json(result.to_json())
@@ -150,18 +162,69 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
     for image in images:
         # A large model takes its time to load; a wrong name should not have to wait for it.
         check_header(image)
-    with Engine(model or DEFAULT_BUNDLE, threads=threads) as engine:
-        stream = engine.start(images, prompt, options, progress=_progress())
+    with Engine(model or DEFAULT_BUNDLE, threads=threads, cache=folder, cache_bytes=cache_bytes) as engine:
+        stream = engine.start(
+            images,
+            prompt,
+            options,
+            progress=_progress(),
+            planned=lambda plans: _note_scale(images, plans, budget),
+        )
         answer = _show(stream, silent=as_json or options.grammar is not None)
     if options.grammar is not None and not as_json:
         print(answer.text)
-    for path, picture in zip(images, answer.images, strict=True):
-        _note_scale(path, picture, budget)
     if answer.finish_reason != "stop":
         limit = f"--max-tokens {max_tokens}" if answer.finish_reason == "length" else "the end of the context"
         _note(f"the answer stopped at {limit}; it may be cut short")
     if as_json:
         _print_json(answer.to_json())
+
+
+@app.command()
+def chat(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    images: Images = None,
+    model: Model = None,
+    system: Annotated[str | None, typer.Option(help="Said to the model before the first words.")] = None,
+    session: Annotated[
+        Path | None,
+        typer.Option(help="File of the conversation: gone on with where it is there, written after every answer."),
+    ] = None,
+    overflow: Annotated[
+        Literal["error", "drop"] | None,
+        typer.Option(
+            help="Where the context is full: error, or drop the oldest turns. [default: as --session, or error]"
+        ),
+    ] = None,
+    max_tokens: MaxTokens = 256,
+    budget: Budget = None,
+    temperature: Temperature = 0.0,
+    top_p: TopP = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    cache: Cache = None,
+    cache_size: CacheSize = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line about what each answer took.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Talk about pictures; those named here are shown with the first words.
+
+    /help lists the commands. Ctrl-C stops an answer, Ctrl-D leaves. Through a pipe every line is a turn or a
+    command, and the exit code is 1 where one failed.
+    """
+    from magicvl import DEFAULT_BUNDLE
+    from magicvl.edge.answer import Options
+
+    options = Options(max_tokens, budget, temperature, top_p, seed)
+    folder, cache_bytes = _cache(cache, cache_size)
+    from magicvl.chat_command import ChatCall
+    from magicvl.chat_command import chat as talk
+    from magicvl.edge.engine import Engine
+
+    call = ChatCall(images or (), options, system, session, overflow, quiet)
+    call.check()
+    with Engine(model or DEFAULT_BUNDLE, threads=threads, cache=folder, cache_bytes=cache_bytes) as engine:
+        code = talk(call, engine, _note, _progress())
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -409,6 +472,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A file's name may hold bytes that no encoding spells.
             stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
     sys.exit(run(arguments))
 
 
@@ -472,13 +537,25 @@ def _note(text: str) -> None:
     print(f"{over}magicvl: {text}", file=sys.stderr)
 
 
-def _note_scale(path: Path, picture: "Plan", budget: int | None) -> None:
-    if picture.scale < 1:
-        why = "the most tiles" if budget is None else f"the most tiles or the budget of {budget} tokens"
-        _note(
-            f"{path}: scaled down from {picture.width} x {picture.height} px to "
-            f"{picture.resized[0]} x {picture.resized[1]} px for {why}"
-        )
+def _note_scale(paths: Sequence[Path], pictures: Sequence["Plan"], budget: int | None) -> None:
+    from magicvl.edge.plan import scale_note
+
+    for path, picture in zip(paths, pictures, strict=True):
+        if said := scale_note(picture, budget):
+            _note(f"{path}: {said}")
+
+
+def _cache(folder: Path | None, size: int | None) -> tuple[Path | None, int | None]:
+    """The folder of visual tokens and its bytes, as options or the environment say."""
+    if folder is None and (named := os.environ.get("MAGICVL_CACHE")):
+        folder = Path(named)
+    if size is None:
+        return folder, None
+    if folder is None:
+        raise UsageError(f"--cache-size {size} has no effect without --cache")
+    if size < 1:
+        raise UsageError(f"--cache-size {size}: it must be at least 1 MB")
+    return folder, size * 10**6
 
 
 def _print_json(data: dict[str, object]) -> None:
