@@ -9,7 +9,7 @@ So the picture is encoded once for all its questions, and each is learned as it 
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,7 +79,10 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         count = max(1, min(stage.pictures, self.config.visual_tokens // (across * down)))
         questions = MOST_QUESTIONS if stage.question_tokens else 0
         samples = [
-            draw_sample(f"{self.config.seed} {index} {i}", across, down, questions, stage.content) for i in range(count)
+            draw_sample(
+                f"{self.config.seed} {index} {i}", across, down, questions, stage.content, weights=stage.weights
+            )
+            for i in range(count)
         ]
         return collate(samples, self.processor, stage.question_tokens)
 
@@ -88,7 +91,8 @@ def draw_grid(rng: random.Random, stage: Stage) -> tuple[int, int]:
     """Columns and rows of visual tokens: sides log-uniform, so that small pictures are common."""
     while True:
         across, down = (int(stage.max_side ** rng.random() * rng.uniform(1.0, 1.99)) for _ in range(2))
-        if max(across, down) <= stage.max_side and across * down <= stage.max_tokens:
+        inside = stage.min_side <= min(across, down) and max(across, down) <= stage.max_side
+        if inside and across * down <= stage.max_tokens:
             return across, down
 
 
@@ -101,13 +105,14 @@ def draw_sample(
     *,
     held_out: bool = False,
     unit: int = 32,
+    weights: Mapping[str, float] | None = None,
 ) -> Sample:
     """A picture whose plan has that grid, its sides anywhere within the rounding, and its questions."""
     rng = random.Random(seed)
     width, height = (unit * side + rng.randint(-unit // 2, unit // 2 - 1) for side in (across, down))
     width, height = max(width, unit), max(height, unit)
     scene = make_scene(rng, width, height, content, held_out=held_out)
-    return Sample(scene, tuple(choose_questions(rng, scene, questions)) if questions else ())
+    return Sample(scene, tuple(choose_questions(rng, scene, questions, weights)) if questions else ())
 
 
 def collate(samples: Sequence[Sample], processor: MagicVLProcessor, question_tokens: int | None = None) -> Batch:

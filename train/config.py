@@ -1,10 +1,11 @@
 """The configuration of a training run, read from TOML."""
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from magicvl.errors import UsageError
+from magicvl.train.questions import WEIGHTS
 from magicvl.train.scenes import STANDARD, Content
 
 
@@ -18,6 +19,8 @@ class Stage:
     """Longest side in visual tokens of 32 px."""
     max_tokens: int
     """Most visual tokens of one picture."""
+    min_side: int = 1
+    """Shortest side in visual tokens."""
     pictures: int = 40
     """Most pictures of one micro-batch."""
     most_shapes: int = STANDARD.most_shapes
@@ -29,6 +32,9 @@ class Stage:
     question_tokens: int = 56
     """Most tokens that the questions and answers of one picture take, one question being always asked; 0 asks none:
     encoder and projector learn from the dense targets alone, and the decoder rests."""
+
+    weights: dict[str, float] = field(default_factory=dict)
+    """How often tasks are asked beside each other, where it differs from `magicvl.train.questions.WEIGHTS`."""
 
     @property
     def content(self) -> Content:
@@ -70,6 +76,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.micro_batches < 1 or any(stage.pictures < 1 for stage in self.stages):
             raise UsageError("training config: steps, micro_batches and pictures must be at least 1")
+        tasks = {task for stage in self.stages for task in stage.weights}
+        if unknown := sorted(tasks - set(WEIGHTS)):
+            raise UsageError(f"training config: unknown tasks {', '.join(unknown)}; there are {', '.join(WEIGHTS)}")
         if not self.stages or self.stages[0].start != 0:
             raise UsageError("training config: the first of [[stages]] must have start = 0")
         if not 0 <= self.decay <= self.steps:

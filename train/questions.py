@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from magicvl.train.scenes import COLOURS, POSITIONS, SHAPES, Print, Scene, Shape
@@ -25,24 +25,32 @@ def all_questions(rng: random.Random, scene: Scene) -> list[Question]:
     return [question for ask in _ASKERS for question in ask(rng, scene)]
 
 
-def choose_questions(rng: random.Random, scene: Scene, most: int) -> list[Question]:
-    """At most `most` different questions, tasks drawn evenly so that rare ones are not drowned."""
+def choose_questions(
+    rng: random.Random, scene: Scene, most: int, weights: Mapping[str, float] | None = None
+) -> list[Question]:
+    """At most `most` different questions, tasks drawn by weight so that rare ones are not drowned.
+
+    `weights` says which tasks are asked more or less often than by `WEIGHTS`; one of 0 is not asked.
+    """
+    weights = WEIGHTS | dict(weights or {})
     by_task: dict[str, list[Question]] = {}
     for question in all_questions(rng, scene):
-        by_task.setdefault(question.task, []).append(question)
+        if weights[question.task]:
+            by_task.setdefault(question.task, []).append(question)
     chosen: list[Question] = []
     while by_task and len(chosen) < most:
-        task = rng.choices(list(by_task), [_WEIGHTS[task] for task in by_task])[0]
+        task = rng.choices(list(by_task), [weights[task] for task in by_task])[0]
         chosen.append(by_task[task].pop(rng.randrange(len(by_task[task]))))
         if not by_task[task]:
             del by_task[task]
     return chosen
 
 
-_WEIGHTS = {
+WEIGHTS = {
     "colour": 2.5, "shape": 2.5, "count": 8.0, "position": 9.0, "layout": 6.0, "relation": 0.5, "size": 0.5,
     "background": 0.3, "exists": 1.0, "caption": 0.5, "number": 8.0, "word": 0.5,
 }  # fmt: skip
+"""How often tasks are asked beside each other."""
 
 
 def _colour(rng: random.Random, scene: Scene) -> Iterator[Question]:

@@ -1,12 +1,15 @@
 """Packing several questions behind one picture changes nothing but the speed."""
 
+import random
+
 import pytest
 import torch
 
 from magicvl.edge.prompt import ask_messages
+from magicvl.errors import UsageError
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.processing import MagicVLProcessor
-from magicvl.train.batches import IGNORED, collate, draw_sample
+from magicvl.train.batches import IGNORED, MicroBatches, collate, draw_grid, draw_sample
 from magicvl.train.config import Stage, TrainConfig
 from magicvl.train.drawing import draw_scene
 from magicvl.train.evaluate import accuracy, model_logits
@@ -66,3 +69,19 @@ def test_accuracy_is_what_generate_says(pair: tuple) -> None:
         text = processor.tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         right += text == question.answer
     assert sum(hits for hits, _ in counted.values()) == right > 0
+
+
+def test_a_stage_decides_sizes_and_tasks(pair: tuple[object, MagicVLProcessor]) -> None:
+    stage = Stage(0, 5, 12, min_side=2, pictures=8, prints=0.0, weights={"position": 100.0, "caption": 0.0})
+    drawn = {draw_grid(random.Random(seed), stage) for seed in range(300)}
+    assert {side for grid in drawn for side in grid} == {2, 3, 4, 5}
+    assert max(across * down for across, down in drawn) == 12
+    batches = MicroBatches(TrainConfig("magicvl-nano", 20, (stage,)), pair[1])
+    tasks = [question.task for number in range(20) for its in batches[number].samples for question in its.questions[:1]]
+    assert tasks.count("position") > len(tasks) / 2
+    assert "caption" not in tasks
+
+
+def test_unknown_tasks_are_named() -> None:
+    with pytest.raises(UsageError, match="unknown tasks places; there are colour"):
+        TrainConfig("magicvl-nano", 1, (Stage(0, 4, 16, weights={"places": 1.0}),), decay=0)
