@@ -28,7 +28,7 @@ from magicvl.train.scenes import POSITIONS
 # Least right answers in per cent, set before the model was trained.
 FLOORS = {"colour": 90, "shape": 90, "count": 85, "position": 85, "number": 60}
 # What this model has not learned. Strict: the mark must go with the first model that has.
-NOT_LEARNED = ("count", "number")
+NOT_LEARNED = ("number",)
 
 DEMO = ("Where is everything?", "yellow star top left, yellow star top right, red heart centre")
 """What `make demo` asks, and the right answer."""
