@@ -1,6 +1,7 @@
 """Packing several questions behind one picture changes nothing but the speed."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -76,10 +77,16 @@ def test_a_stage_decides_sizes_and_tasks(pair: tuple[object, MagicVLProcessor]) 
     drawn = {draw_grid(random.Random(seed), stage) for seed in range(300)}
     assert {side for grid in drawn for side in grid} == {2, 3, 4, 5}
     assert max(across * down for across, down in drawn) == 12
-    batches = MicroBatches(TrainConfig("magicvl-nano", 20, (stage,), decay=0), pair[1])
-    tasks = [question.task for number in range(20) for its in batches[number].samples for question in its.questions[:1]]
-    assert tasks.count("position") > len(tasks) / 2
-    assert "caption" not in tasks
+
+    def first_asked(stage: Stage) -> list[str]:
+        batches = MicroBatches(TrainConfig("magicvl-nano", 20, (stage,), decay=0), pair[1])
+        return [its.questions[0].task for number in range(20) for its in batches[number].samples]
+
+    weighted, plain = first_asked(stage), first_asked(replace(stage, weights={}))
+    assert len(weighted) == len(plain)
+    # A place can be asked for only where something is alone of its kind.
+    assert weighted.count("position") > 1.3 * plain.count("position") > 0
+    assert "caption" not in weighted
 
 
 def test_unknown_tasks_are_named() -> None:
