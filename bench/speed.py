@@ -25,6 +25,7 @@ from magicvl.edge.gguf_check import read_gguf
 from magicvl.edge.llama import Context, Model, Vision
 from magicvl.edge.prompt import ask_messages
 from magicvl.edge.request import CutPicture, chat_template, open_and_cut, prepare
+from magicvl.errors import EngineError
 
 QUESTIONS = tuple(f"What is at place {number}?" for number in range(10))
 CHANGED_TILES = 10
@@ -83,7 +84,7 @@ class Stopwatch:
 def measure(
     bundle: Path,
     *,
-    size: tuple[int, int] = (1280, 720),
+    size: tuple[int, int] = (640, 480),
     rounds: int = 5,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -241,11 +242,17 @@ class _Handler:
         picture.save(buffer, "PNG", compress_level=1)
         url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
         content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": question}]
-        reply: Any = self._llama.create_chat_completion(
-            messages=[{"role": "user", "content": content}],  # type: ignore[list-item,misc]
-            max_tokens=1,
-            temperature=0.0,
-        )
+        try:
+            reply: Any = self._llama.create_chat_completion(
+                messages=[{"role": "user", "content": content}],  # type: ignore[list-item,misc]
+                max_tokens=1,
+                temperature=0.0,
+            )
+        except RuntimeError as error:
+            raise EngineError(
+                f"llama-cpp-python's handler fails on a picture of {picture.width} x {picture.height} px ({error}), so "
+                f"there is nothing to compare with; measure a smaller one"
+            ) from None
         return int(reply["usage"]["prompt_tokens"])
 
     def first_and_second(self, watch: Stopwatch, picture: Image.Image) -> None:

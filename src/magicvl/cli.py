@@ -434,8 +434,8 @@ def speed(
     model: Annotated[
         Path | None, typer.Argument(help="Bundle directory. [default: the model that comes along]")
     ] = None,
-    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 1280,
-    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 720,
+    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
+    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
     rounds: Annotated[int, typer.Option(help="Rounds; medians are given.")] = 5,
     threads: Threads = None,
     as_json: Json = False,

@@ -580,15 +580,13 @@ NAMES = {"general.name", "general.basename", "general.finetune", "general.versio
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_smolvlms_encoder_is_the_file_that_llama_cpp_writes(tmp_path: Path, kit: Kit) -> None:
+def test_smolvlms_encoder_is_the_file_that_llama_cpp_writes(tmp_path: Path, kit: Kit, llama_cpp_source: Path) -> None:
     """The same keys and values but for names, the same tensors to the byte, in F16 and F32."""
-    source = os.environ.get("MAGICVL_LLAMA_CPP_SOURCE")
-    if not source or not (Path(source) / "convert_hf_to_gguf.py").is_file():
-        pytest.skip("set MAGICVL_LLAMA_CPP_SOURCE to a directory with llama.cpp's convert_hf_to_gguf.py")
+    source = os.fspath(llama_cpp_source)
     reference = BUILD["smolvlm"](tmp_path / "checkpoint", kit)
     for kind in ("f16", "f32"):
         path = tmp_path / f"theirs-{kind}.gguf"
-        script = [sys.executable, str(Path(source) / "convert_hf_to_gguf.py"), str(reference.checkpoint), "--mmproj"]
+        script = [sys.executable, f"{source}/convert_hf_to_gguf.py", str(reference.checkpoint), "--mmproj"]
         done = subprocess.run(
             [*script, "--outfile", str(path), "--outtype", kind],
             cwd=tmp_path,
