@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import zipfile
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,13 @@ MOST_WORDS: Final = 64 * 2**20
 """Most bytes of the words of a conversation, its token ids among them."""
 MOST_TILE: Final = 16 * 2**20
 """Most bytes of a tile's PNG."""
+
+# What zipfile, zlib, json and Pillow raise for files that are not what they claim. A RuntimeError is a member that is
+# encrypted or packed in an unknown way, and JSON that is too deep; a SyntaxError a PNG whose chunks are broken.
+_DAMAGE: Final = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, Image.DecompressionBombError),
+)
 
 
 def save_session(session: Session, path: Path) -> None:
@@ -66,12 +74,11 @@ def load_session(engine: Any, path: Path) -> Session:
             words = _member(file, "session.json", MOST_WORDS)
             data = _object(json.loads(words))
             session = _session(engine, data, file)
-            with suppress(KeyError):
-                # Its size is what the machine that signed it wrote; an unsigned one is not even read.
-                _take_state(engine, session, data, words, file)
+            if "state.bin" in file.namelist():
+                _take_state(engine, session, data, words, file, path.stat().st_size)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise UsageError(f"{path}: not a conversation of magicvl, or damaged ({error})") from None
     return session
 
@@ -124,11 +131,14 @@ def _turn(lock: Lock, number: int, turn: dict[str, Any], file: zipfile.ZipFile) 
     return Turn(_text(turn["prompt"]), tuple(pictures), turn["budget"], Spoken(_text(turn["answer"]), tokens))
 
 
-def _take_state(engine: Any, session: Session, data: dict[str, Any], words: bytes, file: zipfile.ZipFile) -> None:
+def _take_state(
+    engine: Any, session: Session, data: dict[str, Any], words: bytes, file: zipfile.ZipFile, most: int
+) -> None:
+    """Puts keys and values back; `most` is the size of the file, in which they lie as they are."""
     if data["build"] != engine.build or not data["held"]:
         return
-    state = file.read("state.bin")
-    if not hmac.compare_digest(_mac(_key(), words, state), file.read("state.mac")):
+    state = _member(file, "state.bin", most)
+    if not hmac.compare_digest(_mac(_key(), words, state), _member(file, "state.mac", hashlib.sha256().digest_size)):
         return
     held = [SeenTile(bytes.fromhex(each[0]), each[1]) if isinstance(each, list) else each for each in data["held"]]
     engine.sequences.restore(session.owner, held, np.frombuffer(state, dtype=np.uint8).copy())

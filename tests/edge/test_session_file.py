@@ -1,9 +1,11 @@
 """A conversation goes on from its file with the same tokens, and no file harms the one who opens it."""
 
+import io
 import json
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +145,49 @@ def test_a_tile_is_checked_before_it_is_decoded(
     with zipfile.ZipFile(path, "a") as file:
         file.write(tmp_path / "large.png", "tiles/0-0-0.png")
     with Engine(tiny_bundle, threads=1) as engine, pytest.raises(UsageError, match="a tile of 5000 x 5000 px"):
+        engine.open_session(path)
+
+
+def header(path: Path, offset: int, value: int) -> None:
+    """Sets two bytes of every member's record in the zip's directory."""
+    data = bytearray(path.read_bytes())
+    place = data.find(b"PK\x01\x02")
+    while place >= 0:
+        data[place + offset : place + offset + 2] = value.to_bytes(2, "little")
+        place = data.find(b"PK\x01\x02", place + 1)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("fault", ["encrypted", "packed in an unknown way", "of a later version", "too deep", "a bomb"])
+def test_what_libraries_refuse_is_one_line(
+    tiny_bundle: Path, saved: tuple[Path, tuple[int, ...]], tmp_path: Path, fault: str
+) -> None:
+    path = saved[0]
+    if fault == "too deep":
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("session.json", "[" * 10**6)
+    elif fault == "a bomb":
+        small = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(small, "PNG")
+        # A header of 100,000 x 100,000 px with its own checksum.
+        size = b"IHDR" + (100_000).to_bytes(4, "big") * 2 + small.getvalue()[24:29]
+        bomb = small.getvalue()[:12] + size + zlib.crc32(size).to_bytes(4, "big") + small.getvalue()[33:]
+        rewrite(path, lambda data: data, leave=("tiles/0-0-0.png",))
+        with zipfile.ZipFile(path, "a") as file:
+            file.writestr("tiles/0-0-0.png", bomb)
+    else:
+        header(path, *{"encrypted": (8, 1), "packed in an unknown way": (10, 77), "of a later version": (6, 99)}[fault])
+    with Engine(tiny_bundle, threads=1) as engine, pytest.raises(UsageError, match="or damaged") as error:
+        engine.open_session(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_state_is_never_more_than_its_file(tiny_bundle: Path, saved: tuple[Path, tuple[int, ...]]) -> None:
+    path = saved[0]
+    rewrite(path, lambda data: data, leave=("state.bin",))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("state.bin", bytes(50 * 2**20))
+    with Engine(tiny_bundle, threads=1) as engine, pytest.raises(UsageError, match=r"state\.bin has 52,428,800 bytes"):
         engine.open_session(path)
 
 
