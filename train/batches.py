@@ -88,9 +88,16 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
 
 
 def draw_grid(rng: random.Random, stage: Stage) -> tuple[int, int]:
-    """Columns and rows of visual tokens: sides log-uniform, so that small pictures are common."""
+    """Columns and rows of visual tokens; as a rule sides are log-uniform, so that small pictures are common."""
+    evenly = stage.evenly > 0 and rng.random() < stage.evenly
+
+    def side() -> int:
+        if evenly:
+            return rng.randint(stage.min_side, stage.max_side)
+        return int(stage.max_side ** rng.random() * rng.uniform(1.0, 1.99))
+
     while True:
-        across, down = (int(stage.max_side ** rng.random() * rng.uniform(1.0, 1.99)) for _ in range(2))
+        across, down = side(), side()
         inside = stage.min_side <= min(across, down) and max(across, down) <= stage.max_side
         if inside and across * down <= stage.max_tokens:
             return across, down

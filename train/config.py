@@ -21,6 +21,8 @@ class Stage:
     """Most visual tokens of one picture."""
     min_side: int = 1
     """Shortest side in visual tokens."""
+    evenly: float = 0.0
+    """Share of micro-batches whose sides are drawn evenly instead of log-uniformly: their pictures are mostly large."""
     pictures: int = 40
     """Most pictures of one micro-batch."""
     most_shapes: int = STANDARD.most_shapes

@@ -1,13 +1,15 @@
 """Dense supervision: what every single visual token shows, known because we drew it.
 
 An answer says one thing about a whole picture; here each visual token says what it lies on, which objects have their
-middle in it and where those are, and which characters stand in it. From answers alone the encoder of the nano model
-still could not tell shapes after 15,000 pictures (LOG.md). The head is used in training only and is no part of the
-model.
+middle in it and where those are, which characters stand in it and as which of their line. From answers alone the
+encoder of the nano model still could not tell shapes after 15,000 pictures (LOG.md). The head is used in training only
+and is no part of the model.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ OBJECT_SLOTS = 4
 """Most objects that one token tells apart, in raster order of their places."""
 CHARACTER_SLOTS = 5
 """Most characters of one token, in reading order."""
+LINE_SLOTS = 8
+"""Most characters of one line of print."""
 _KINDS = ("none", *SHAPES, "print")
 _COLOURS = tuple(COLOURS)
 _CELLS = 9
@@ -46,6 +50,9 @@ class DenseTargets:
     """(n, CHARACTER_SLOTS): 0 none, then CHARACTERS, of those whose middle lies in the token."""
     places: torch.Tensor
     """(n, 2): row and column of the token's middle as a share of its tile, 0 to 1."""
+    lines: torch.Tensor
+    """(n, LINE_SLOTS): those characters again, each at its number in the part of its line that the tile shows:
+    reading a line is then a look-up, one slot after another."""
 
 
 class DenseHead(nn.Module):
@@ -56,6 +63,7 @@ class DenseHead(nn.Module):
         self.objects = (1 + len(SHAPES), len(_COLOURS), _CELLS)
         self.sizes = (
             len(_KINDS), len(_COLOURS), OBJECT_SLOTS * sum(self.objects), CHARACTER_SLOTS * (1 + len(CHARACTERS)), 2,
+            LINE_SLOTS * (1 + len(CHARACTERS)),
         )  # fmt: skip
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, sum(self.sizes))
@@ -63,7 +71,8 @@ class DenseHead(nn.Module):
     def loss(self, tokens: torch.Tensor, targets: DenseTargets) -> torch.Tensor:
         """Mean cross-entropies in nats of all the questions, and the places' squared error, added."""
         its = DenseTargets(**{field.name: getattr(targets, field.name).to(tokens.device) for field in fields(targets)})
-        kinds, colours, objects, characters, places = self.linear(self.norm(tokens)).split(self.sizes, dim=-1)
+        read = self.linear(self.norm(tokens)).split(self.sizes, dim=-1)
+        kinds, colours, objects, characters, places, lines = read
         kind, colour, cell = objects.unflatten(-1, (OBJECT_SLOTS, -1)).split(self.objects, dim=-1)
         there = its.objects[..., 0] > 0
         # Most tokens show nothing; what there is should not drown in that.
@@ -77,6 +86,7 @@ class DenseHead(nn.Module):
             + _mean_loss(cell[there], its.objects[..., 2][there])
             + _sparse_loss(characters.unflatten(-1, (CHARACTER_SLOTS, -1)), its.characters)
             + 4 * F.mse_loss(places, its.places)
+            + _sparse_loss(lines.unflatten(-1, (LINE_SLOTS, -1)), its.lines)
         )
 
 
@@ -95,7 +105,9 @@ def dense_targets(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> Dens
     """The truth about each visual token of a picture, tile by tile in raster order."""
     kinds, colours = _lies_on(scene, drawing, plan, unit)
     order = _tile_order(plan, unit)
-    by_token = (kinds.ravel(), colours.ravel(), *_middles(scene, drawing, plan, unit), _places(plan, unit))
+    characters, lines = _characters(scene, drawing, plan, unit)
+    objects, places = _objects(scene, drawing, plan, unit), _places(plan, unit)
+    by_token = (kinds.ravel(), colours.ravel(), objects, characters, places, lines)
     return DenseTargets(*(torch.from_numpy(values[order]) for values in by_token))
 
 
@@ -119,41 +131,58 @@ def _lies_on(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> tuple[np.
     return np.array(kinds)[shown], np.array([_COLOURS.index(name) for name in names])[shown]
 
 
-def _middles(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Slots of objects and of characters of each token, in the raster of the whole picture."""
-    columns = plan.resized[0] // unit
-    tokens = columns * (plan.resized[1] // unit)
-    objects = np.zeros((tokens, OBJECT_SLOTS, 3), dtype=np.int64)
-    characters = np.zeros((tokens, CHARACTER_SLOTS), dtype=np.int64)
-
-    def resized(x: float, y: float) -> tuple[int, int]:
-        """The pixel of the resized picture where that place of the picture is."""
-        width, height = plan.resized
-        return min(int(x * width / plan.width), width - 1), min(int(y * height / plan.height), height - 1)
-
+def _objects(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> np.ndarray:
+    """Object slots of each token, in the raster of the whole picture."""
+    columns, rows = (side // unit for side in plan.resized)
     found: dict[int, list[tuple[int, int, int]]] = {}
     for shape, centre in zip(scene.shapes, drawing.centres, strict=True):
-        x, y = resized(*centre)
+        x, y = _resized(plan, *centre)
         object_ = (_KINDS.index(shape.kind), _COLOURS.index(shape.colour), _cell(plan, x, y))
         found.setdefault(y // unit * columns + x // unit, []).append(object_)
+    objects = np.zeros((rows * columns, OBJECT_SLOTS, 3), dtype=np.int64)
     for token, its in found.items():
         slots = sorted(its, key=lambda one: one[2])[:OBJECT_SLOTS]
         objects[token, : len(slots)] = slots
-    written: dict[int, list[int]] = {}
-    for glyph in drawing.glyphs:
-        x, y = resized(glyph.x, glyph.y)
-        written.setdefault(y // unit * columns + x // unit, []).append(1 + CHARACTERS.index(glyph.character))
-    for token, line in written.items():
-        characters[token, : len(line[:CHARACTER_SLOTS])] = line[:CHARACTER_SLOTS]
-    return objects, characters
+    return objects
+
+
+def _characters(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Character slots and line slots of each token, in the raster of the whole picture."""
+    columns, rows = (side // unit for side in plan.resized)
+    characters = np.zeros((rows * columns, CHARACTER_SLOTS), dtype=np.int64)
+    lines = np.zeros((rows * columns, LINE_SLOTS), dtype=np.int64)
+    glyphs = iter(drawing.glyphs)
+    for printed in scene.prints:
+        before: Counter[int] = Counter()
+        for glyph in islice(glyphs, len(printed.text)):
+            x, y = _resized(plan, glyph.x, glyph.y)
+            token, tile = y // unit * columns + x // unit, _tile(plan, x, y)
+            number = 1 + CHARACTERS.index(glyph.character)
+            used = int(np.count_nonzero(characters[token]))
+            characters[token, used : used + 1] = number
+            lines[token, before[tile] : before[tile] + 1] = number
+            before[tile] += 1
+    return characters, lines
+
+
+def _resized(plan: Plan, x: float, y: float) -> tuple[int, int]:
+    """The pixel of the resized picture where a place of the picture is."""
+    width, height = plan.resized
+    return min(int(x * width / plan.width), width - 1), min(int(y * height / plan.height), height - 1)
+
+
+def _tile(plan: Plan, x: int, y: int) -> int:
+    """The tile that a pixel of the resized picture lies in."""
+    for number, (left, top, right, bottom) in enumerate(plan.tile_boxes):
+        if left <= x < right and top <= y < bottom:
+            return number
+    raise AssertionError(f"no tile holds {x}, {y}")
 
 
 def _cell(plan: Plan, x: int, y: int) -> int:
     """Which of the 3 x 3 cells of its tile a pixel of the resized picture lies in."""
-    for left, top, right, bottom in plan.tile_boxes:
-        if left <= x < right and top <= y < bottom:
-            return 3 * ((y - top) * 3 // (bottom - top)) + (x - left) * 3 // (right - left)
-    raise AssertionError(f"no tile holds {x}, {y}")
+    left, top, right, bottom = plan.tile_boxes[_tile(plan, x, y)]
+    return 3 * ((y - top) * 3 // (bottom - top)) + (x - left) * 3 // (right - left)
 
 
 def _places(plan: Plan, unit: int) -> np.ndarray:

@@ -89,6 +89,15 @@ def test_a_stage_decides_sizes_and_tasks(pair: tuple[object, MagicVLProcessor]) 
     assert "caption" not in weighted
 
 
+def test_sides_drawn_evenly_make_most_pictures_large() -> None:
+    stage = Stage(0, 24, 160, min_side=2)
+    longest = [
+        [max(draw_grid(random.Random(seed), its)) for seed in range(300)] for its in (stage, replace(stage, evenly=1.0))
+    ]
+    log_uniform, evenly = (sum(side > 12 for side in sides) for sides in longest)
+    assert evenly > 1.5 * log_uniform > 0
+
+
 def test_unknown_tasks_are_named() -> None:
     with pytest.raises(UsageError, match="unknown tasks places; there are colour"):
         TrainConfig("magicvl-nano", 1, (Stage(0, 4, 16, weights={"places": 1.0}),), decay=0)

@@ -1,5 +1,7 @@
 """The truth about each visual token agrees with the scene, tile by tile."""
 
+from collections import Counter
+
 import pytest
 import torch
 
@@ -33,6 +35,22 @@ def test_several_lines_are_read_each_in_its_row() -> None:
     targets = dense_targets(scene, draw(scene), plan(160, 192, Grid()), 32)
     characters = targets.characters.reshape(6, 5, -1)
     assert [read(characters[2 * row : 2 * row + 2], columns=5) for row in range(3)] == ["70", "814", "tea"]
+
+
+def test_each_character_has_its_number_in_its_line() -> None:
+    lines = (Print("70", "black", 0), Print("8143", "black", 1))
+    scene = Scene(448, 192, "white", "plain", (), lines, 5, False)
+    planned = plan(448, 192, Grid())
+    targets = dense_targets(scene, draw(scene), planned, 32)
+    first, second = targets.lines.split(planned.tile_tokens)
+    # Each tile numbers what it shows of a line, from its own first character on.
+    shown = [
+        "".join(CHARACTERS[int(c) - 1] for c in slot[slot > 0].tolist()) for tile in (first, second) for slot in tile.T
+    ]
+    assert Counter("".join(shown)) == Counter("708143")
+    assert sorted(shown[0]) == ["7", "8"]
+    in_slots = (targets.lines > 0).sum()
+    assert in_slots == (targets.characters > 0).sum()
 
 
 def test_a_token_holds_the_objects_whose_middle_lies_in_it() -> None:
