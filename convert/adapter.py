@@ -23,6 +23,7 @@ from magicvl.convert.decoder import decoder_sizes, decoder_tensors
 from magicvl.convert.gguf_file import Field, OutTensor, write_gguf
 from magicvl.convert.layout import Array, to_gguf
 from magicvl.convert.progress import Steps
+from magicvl.convert.reader import Reader
 from magicvl.convert.source import Source
 from magicvl.convert.tensors import blocks, listing
 from magicvl.errors import CheckpointError
@@ -121,8 +122,7 @@ class Merged(StoredTensor):
 
     def raw(self, begin: int = 0, end: int | None = None) -> Array:
         """The same for the rows `begin` to `end`."""
-        base = self.base.raw(begin, end)
-        numbers = np.array(widen(base) if base.dtype == np.uint16 else base, dtype=np.float32)
+        numbers = np.array(widen(self.base.raw(begin, end)), dtype=np.float32)
         down, up = self.pair.factors()
         up = up[begin:end]
         step = max(1, CHUNK // numbers.shape[1])
@@ -225,10 +225,9 @@ def changes(adapter: Adapter, source: Source) -> list[Change]:
     found = []
     for pair in adapter.pairs:
         stored = source.stored[pair.source]
-        merged = isinstance(stored, Merged)
-        size = math.sqrt(_squares(stored.base if isinstance(stored, Merged) else stored))
-        share = _added(pair) / size if size else math.inf
-        found.append(Change(pair.source, "merged" if merged else "lora.gguf", share))
+        how, base = ("merged", stored.base) if isinstance(stored, Merged) else ("lora.gguf", stored)
+        size = math.sqrt(_squares(base))
+        found.append(Change(pair.source, how, _added(pair) / size if size else math.inf))
     return sorted(found, key=lambda change: -change.change)
 
 
@@ -244,7 +243,6 @@ def write_lora(source: Source, adapter: Adapter, path: Path, steps: Steps) -> bo
         Field("adapter.type", "string", "lora"),
         Field("adapter.lora.alpha", "float32", adapter.alpha),
     ]
-    steps.begin(path.name, len(tensors), sum(tensor.size for tensor in tensors))
     write_gguf(path, source.decoder.architecture, fields, tensors, steps)
     return True
 
@@ -286,7 +284,7 @@ class _Factor:
 
 
 def _config_problems(config: Mapping[str, Any]) -> list[str]:
-    problems = []
+    problems: list[str] = []
     if (kind := config.get("peft_type")) != "LORA":
         problems.append(f"{CONFIG}: peft_type {kind!r}, LORA can be converted")
     if (bias := config.get("bias", "none")) != "none":
@@ -296,9 +294,7 @@ def _config_problems(config: Mapping[str, Any]) -> list[str]:
     if (start := config.get("init_lora_weights", True)) not in _PLAIN_STARTS:
         problems.append(f"{CONFIG}: init_lora_weights {start!r} changes the base; convert it to a plain LoRA with PEFT")
     for key in ("r", "lora_alpha"):
-        value = config.get(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-            problems.append(f"{CONFIG}: {key} is {value!r}, a positive number is due")
+        Reader(CONFIG, config, problems).real(key)
     for key in ("rank_pattern", "alpha_pattern"):
         if not isinstance(config.get(key) or {}, dict):
             problems.append(f"{CONFIG}: {key} is {config[key]!r}, an object is due")

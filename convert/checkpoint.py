@@ -38,8 +38,7 @@ class StoredTensor:
 
     def read(self) -> npt.NDArray[np.floating]:
         """The numbers: float32 for F32 and BF16 (exactly), float16 for F16, memory-mapped where possible."""
-        array = self.raw()
-        return widen(array) if array.dtype == np.uint16 else array
+        return widen(self.raw())
 
     def raw(self, begin: int = 0, end: int | None = None) -> npt.NDArray[Any]:
         """Rows `begin` to `end` as they are stored: float32, float16, or uint16 with the bits of BF16.
@@ -57,9 +56,11 @@ class StoredTensor:
         return np.memmap(self.file, mode="r", dtype=stored, offset=offset, shape=shape)
 
 
-def widen(bits: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """The numbers of BF16 bits: BF16 is the upper half of a float32."""
-    wide = bits.astype(np.uint32)
+def widen(stored: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
+    """The numbers of what `raw` gives: the bits of BF16, the upper half of a float32, as one; others as they are."""
+    if stored.dtype != np.uint16:
+        return stored
+    wide = stored.astype(np.uint32)
     wide <<= np.uint32(16)
     return wide.view(np.float32)
 

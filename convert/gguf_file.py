@@ -66,12 +66,19 @@ def block_size(kind: Type) -> int:
 
 
 def write_gguf(
-    path: Path, architecture: str, fields: Sequence[Field], tensors: Sequence[OutTensor], steps: Steps
+    path: Path,
+    architecture: str,
+    fields: Sequence[Field],
+    tensors: Sequence[OutTensor],
+    steps: Steps,
+    encoder: Callable[[OutTensor], Iterator[Array]] | None = None,
 ) -> None:
-    """Writes the file. Raises CheckpointError for numbers that the type cannot hold.
+    """Writes the file; `encoder` gives each tensor's bytes, by default `encode`.
 
-    The same input gives the same bytes: no dates, no paths, order as given.
+    Raises CheckpointError for numbers that the type cannot hold. The same input gives the same bytes: no dates, no
+    paths, order as given.
     """
+    steps.begin(path.name, len(tensors), sum(tensor.size for tensor in tensors))
     writer = gguf.GGUFWriter(path, architecture)
     try:
         for field in fields:
@@ -88,7 +95,7 @@ def write_gguf(
     with path.open("ab") as file:
         file.write(bytes(-file.tell() % gguf.GGUF_DEFAULT_ALIGNMENT))
         for tensor in tensors:
-            for block in encode(tensor):
+            for block in (encoder or encode)(tensor):
                 file.write(block.data)
             file.write(bytes(-tensor.size % gguf.GGUF_DEFAULT_ALIGNMENT))
             steps.advance(tensor.size)
@@ -116,8 +123,7 @@ def _encode(numbers: Array, tensor: OutTensor) -> Array:
         if ((numbers & np.uint16(0x7F80)) == 0x7F80).any():
             raise CheckpointError(f"{tensor.source}: it holds values that are not finite")
         return np.ascontiguousarray(numbers)
-    if numbers.dtype == np.uint16:
-        numbers = widen(numbers)
+    numbers = widen(numbers)
     with np.errstate(over="ignore"):
         wide = np.float16 if tensor.type is Type.F16 else np.float32
         floats = np.ascontiguousarray(numbers, dtype=wide)

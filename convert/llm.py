@@ -13,20 +13,14 @@ from magicvl.convert.decoder import FAMILIES, Decoder, decoder_sizes, decoder_te
 from magicvl.convert.gguf_file import Field, OutTensor, write_gguf
 from magicvl.convert.layout import Array
 from magicvl.convert.progress import Steps
-from magicvl.convert.quantise import quantise_llm
+from magicvl.convert.quantise import LLM_TYPES, quantise_llm
 from magicvl.convert.source import Source
 from magicvl.convert.tensors import Loader
 from magicvl.convert.vocabulary import STOP_KEYS, Vocabulary
 from magicvl.mmproj.contract import Layout, Tensor
 
-PLAIN_TYPES = {
-    "F32": gguf.LlamaFileType.ALL_F32,
-    "F16": gguf.LlamaFileType.MOSTLY_F16,
-    "BF16": gguf.LlamaFileType.MOSTLY_BF16,
-}
-"""The types that this module writes itself, and what the file says of itself; the others are the runtime's."""
-
-
+PLAIN_TYPES = ("F32", "F16", "BF16")
+"""Those of LLM_TYPES that this module writes itself; the others are the runtime's."""
 SAMPLING = {
     "top_k": Field("general.sampling.top_k", "int32", None),
     "top_p": Field("general.sampling.top_p", "float32", None),
@@ -72,15 +66,17 @@ def write_llm(source: Source, vocabulary: Vocabulary, path: Path, steps: Steps, 
         )
         for tensor in decoder_tensors(decoder)
     ]
-    steps.begin(path.name, len(tensors), sum(tensor.size for tensor in tensors))
-    kind = PLAIN_TYPES[wanted or "F16"]
-    fields = [
-        *_general(source.name, kind, decoder),
+    write_gguf(path, decoder.architecture, llm_fields(source, vocabulary, LLM_TYPES[wanted or "F16"]), tensors, steps)
+
+
+def llm_fields(source: Source, vocabulary: Vocabulary, kind: gguf.LlamaFileType) -> list[Field]:
+    """The metadata of the half; `kind` is what the file says of its types."""
+    return [
+        *_general(source.name, kind, source.decoder),
         *_sampling(source.directory),
-        *_model(decoder),
-        *_tokenizer(vocabulary, FAMILIES[decoder.architecture].pre),
+        *_model(source.decoder),
+        *_tokenizer(vocabulary, FAMILIES[source.decoder.architecture].pre),
     ]
-    write_gguf(path, decoder.architecture, fields, tensors, steps)
 
 
 def _type(tensor: Tensor, source: Source, wanted: str | None) -> Type:

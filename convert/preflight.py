@@ -14,6 +14,7 @@ from magicvl.convert.adapter import Adapter, adapter_problems, merge, open_adapt
 from magicvl.convert.checkpoint import DTYPES, Checkpoint, StoredTensor, open_checkpoint
 from magicvl.convert.content import largest
 from magicvl.convert.decoder import decoder_tensors
+from magicvl.convert.llm import PLAIN_TYPES
 from magicvl.convert.source import Source
 from magicvl.convert.sources import open_source
 from magicvl.convert.tensors import left_out, listing, tensor_problems
@@ -145,7 +146,7 @@ def _disk(source: Source, target: Path, llm_type: str, mmproj_type: str) -> list
     """Both files, and beside a quantised LLM the wide file that it is made from."""
     llm = decoder_tensors(source.decoder)
     need = _bytes(llm, llm_type) + _bytes(source.vision_tensors, mmproj_type) + SPARE
-    if llm_type not in ("F16", "BF16", "F32"):
+    if llm_type not in PLAIN_TYPES:
         need += sum(source.stored[t.source].size for t in llm if t.source in source.stored)
     free = shutil.disk_usage(target.absolute().parent).free
     if need <= free:

@@ -42,11 +42,9 @@ class Bar:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task: TaskID | None = None
-        self._tensors = 0
 
     def begin(self, title: str, tensors: int, size: int) -> None:
         """Opens a line."""
-        self._tensors = tensors
         self._task = self._progress.add_task(title, total=size, done=0, tensors=tensors)
 
     def advance(self, size: int) -> None:

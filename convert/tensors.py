@@ -34,7 +34,7 @@ def blocks(stored: StoredTensor, count: int) -> Iterator[Array]:
     step = max(1, count // max(1, math.prod(stored.shape[1:])))
     for begin in range(0, stored.shape[0], step):
         block = stored.raw(begin, min(begin + step, stored.shape[0]))
-        yield np.asarray(widen(block) if block.dtype == np.uint16 else block, dtype=np.float32)
+        yield np.asarray(widen(block), dtype=np.float32)
 
 
 def left_out(source: Source) -> list[str]:

@@ -45,8 +45,7 @@ def write_vision(source: Source, path: Path, wanted: str, steps: Steps) -> list[
         )
         for tensor in source.vision_tensors
     ]
-    steps.begin(path.name, len(tensors), sum(tensor.size for tensor in tensors))
-    write_gguf(path, ARCHITECTURE, _fields(source, wanted), tensors, steps)
+    write_gguf(path, ARCHITECTURE, vision_fields(source, wanted), tensors, steps)
     return [f"{tensor.target} ({FALLBACK.name})" for tensor in source.vision_tensors if _falls_back(tensor, wanted)]
 
 
@@ -68,7 +67,8 @@ def _shape(tensor: Tensor, patch: int) -> tuple[int, ...]:
     return (tensor.shape[0], 3, patch, patch) if tensor.layout is Layout.PATCHES else tensor.shape
 
 
-def _fields(source: Source, wanted: str) -> list[Field]:
+def vision_fields(source: Source, wanted: str) -> list[Field]:
+    """The metadata of the half in one of MMPROJ_TYPES."""
     values = mmproj_values(
         source.vision, source.picture, text_width=source.decoder.width, norm_eps=source.vision_norm_eps
     ) | {

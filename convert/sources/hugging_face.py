@@ -1,15 +1,16 @@
 """What the layouts of transformers share: image processors, SigLIP towers, names that changed with its versions."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from magicvl.convert.checkpoint import Checkpoint, read_json_if_there
+from magicvl.convert.decoder import DecoderNames
 from magicvl.convert.reader import Reader
 from magicvl.convert.vocabulary import read_chat_template
 from magicvl.edge.prompt import wants_parts
-from magicvl.mmproj.contract import ACTIVATION
+from magicvl.mmproj.contract import ACTIVATION, Dropped, VisionNames
 
 SIGLIP = {
     "hidden_size": 768,
@@ -20,9 +21,19 @@ SIGLIP = {
     "patch_size": 16,
 }
 """What transformers' SiglipVisionConfig has for a key that config.json leaves out."""
+TOWERS = ("model.vision_tower.", "vision_tower.")
+PROJECTORS = ("model.multi_modal_projector.", "multi_modal_projector.")
+"""What encoder and projector are called beside a `language_model`, in the present version first."""
+_HEADS = ("lm_head.weight", "language_model.lm_head.weight")
+_GELUS = ("gelu", "gelu_pytorch_tanh")
 _RESAMPLES = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
 """Pillow's numbers, which image processors write."""
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+
+def with_defaults(config: Reader, key: str, defaults: Mapping[str, Any]) -> Reader:
+    """The object under a key of config.json, with what its class has for the keys that it leaves out."""
+    return Reader(key, {**defaults, **config.part(key).data}, config.problems)
 
 
 def read_image_processor(checkpoint: Checkpoint, problems: list[str]) -> Reader:
@@ -79,6 +90,34 @@ def check_siglip(vision: Reader) -> None:
     width, heads = vision.whole("hidden_size"), vision.whole("num_attention_heads")
     if width % heads:
         vision.problems.append(f"{vision.name}: {heads} heads cannot share hidden_size {width}")
+
+
+def check_projector(config: Reader) -> None:
+    """Notes an activation between two linear layers that the runtime does not compute."""
+    # The exact GELU and the runtime's differ by less than the tolerance of F16.
+    if (found := config.data.get("projector_hidden_act", "gelu")) not in _GELUS:
+        config.problems.append(f"config.json: projector_hidden_act is {found!r}, the runtime computes {_GELUS}")
+
+
+def table_side(vision: Reader) -> int:
+    """Positions on a side of SigLIP2's table, which is a square."""
+    table = vision.whole("num_patches")
+    side = math.isqrt(table)
+    if side**2 != table:
+        vision.problems.append(f"vision_config: num_patches is {table}, a square number is due")
+    return side
+
+
+def unused_layers(names: VisionNames, layers: range) -> list[Dropped]:
+    """The encoder's layers after the one whose output the projector takes."""
+    reason = "the projector takes the output of an earlier layer"
+    return [Dropped(f"{names.tower}encoder.layers.{layer}.", reason) for layer in layers]
+
+
+def decoder_names(checkpoint: Checkpoint, prefixes: tuple[str, ...]) -> DecoderNames:
+    """What a decoder's tensors are called, of whichever version; `prefixes` as for `first_prefix`."""
+    stored = checkpoint.tensors
+    return DecoderNames(prefix=first_prefix(stored, prefixes), head=first_prefix(stored, _HEADS))
 
 
 def first_prefix(stored: Iterable[str], candidates: tuple[str, ...]) -> str:

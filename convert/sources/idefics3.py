@@ -3,8 +3,6 @@
 The runtime's graph is its projector type `idefics3`.
 """
 
-from typing import Any
-
 from magicvl.convert.checkpoint import Checkpoint
 from magicvl.convert.decoder import DecoderNames, read_decoder
 from magicvl.convert.reader import Reader
@@ -17,10 +15,10 @@ from magicvl.convert.sources.hugging_face import (
     read_image_processor,
     resample,
     token_text,
+    with_defaults,
 )
 from magicvl.edge.bundle import PictureInfo, VisionInfo
 from magicvl.edge.prompt import Pieces
-from magicvl.errors import CheckpointError
 from magicvl.mmproj.contract import VisionNames, mmproj_dropped, mmproj_tensors
 
 MODEL_TYPES = ("idefics3", "smolvlm")
@@ -43,25 +41,18 @@ _VISION = {
 _TEXT = {"model_type": "llama", "num_attention_heads": 32}
 
 
-def recognises(config: dict[str, Any]) -> bool:
-    """Whether a config.json is of this layout."""
-    return config.get("model_type") in MODEL_TYPES
-
-
-def understand(checkpoint: Checkpoint) -> Source:
-    """Reads config.json and the processor's files. Raises CheckpointError with every problem in one line."""
-    problems: list[str] = []
-    config = Reader("config.json", checkpoint.config, problems)
-    processor = read_image_processor(checkpoint, problems)
-    vision_config = Reader("vision_config", {**_VISION, **config.part("vision_config").data}, problems)
-    text_config = Reader("text_config", {**_TEXT, **config.part("text_config").data}, problems)
+def understand(checkpoint: Checkpoint, config: Reader) -> Source:
+    """Reads config.json and the processor's files. Problems go to the reader of the former."""
+    processor = read_image_processor(checkpoint, config.problems)
+    vision_config = with_defaults(config, "vision_config", _VISION)
+    text_config = with_defaults(config, "text_config", _TEXT)
     tile = vision_config.whole("image_size")
     vision = _vision(config, vision_config)
     tied = bool(config.data.get("tie_word_embeddings", False))
     decoder = read_decoder(text_config, tied=tied, names=DECODER_NAMES)
     picture = _picture(processor, tile)
     image_token = token_text(checkpoint, "image_token", "<image>")
-    source = Source(
+    return Source(
         layout=str(config.data["model_type"]),
         directory=checkpoint.tokenizer,
         name=checkpoint.name,
@@ -76,9 +67,6 @@ def understand(checkpoint: Checkpoint) -> Source:
         image_token=image_token,
         image_token_id=config.token("image_token_id"),
     )
-    if problems:
-        raise CheckpointError(f"{checkpoint.directory}: {'; '.join(problems)}")
-    return source
 
 
 def _vision(config: Reader, vision: Reader) -> VisionInfo:

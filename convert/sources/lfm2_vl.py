@@ -5,27 +5,31 @@ own code (model_type `lfm2-vl`, its picture settings in processor_config.json), 
 """
 
 import math
-from dataclasses import replace
-from typing import Any
 
 from magicvl.convert.checkpoint import Checkpoint
-from magicvl.convert.decoder import DecoderNames, read_decoder
+from magicvl.convert.decoder import read_decoder
 from magicvl.convert.reader import Reader
 from magicvl.convert.source import Source
 from magicvl.convert.sources.hugging_face import (
+    PROJECTORS,
+    TOWERS,
     channels,
+    check_projector,
     check_siglip,
     check_steps,
+    decoder_names,
     first_prefix,
     placeholder,
     read_image_processor,
     resample,
+    table_side,
     token_text,
+    unused_layers,
+    with_defaults,
 )
 from magicvl.edge.bundle import PictureInfo, VisionInfo
 from magicvl.edge.plan import MAX_SPLIT
 from magicvl.edge.prompt import Pieces
-from magicvl.errors import CheckpointError
 from magicvl.mmproj.contract import Dropped, VisionNames, mmproj_dropped, mmproj_tensors
 
 MODEL_TYPES = ("lfm2_vl", "lfm2-vl")
@@ -39,36 +43,24 @@ _VISION = {
     "patch_size": 16,
 }
 """What the classes have for a key that config.json leaves out."""
-_TOWERS = ("model.vision_tower.", "vision_tower.")
-_PROJECTORS = ("model.multi_modal_projector.", "multi_modal_projector.")
 _DECODERS = ("model.language_model.", "language_model.model.", "language_model.")
-_HEADS = ("lm_head.weight", "language_model.lm_head.weight")
-_ACTIVATIONS = ("gelu", "gelu_pytorch_tanh")
 
 
-def recognises(config: dict[str, Any]) -> bool:
-    """Whether a config.json is of this layout."""
-    return config.get("model_type") in MODEL_TYPES
-
-
-def understand(checkpoint: Checkpoint) -> Source:
-    """Reads config.json and the processor's files. Raises CheckpointError with every problem in one line."""
-    problems: list[str] = []
-    config = Reader("config.json", checkpoint.config, problems)
-    processor = read_image_processor(checkpoint, problems)
-    vision_config = Reader("vision_config", {**_VISION, **config.part("vision_config").data}, problems)
+def understand(checkpoint: Checkpoint, config: Reader) -> Source:
+    """Reads config.json and the processor's files. Problems go to the reader of the former."""
+    processor = read_image_processor(checkpoint, config.problems)
+    vision_config = with_defaults(config, "vision_config", _VISION)
     text = config.part("text_config")
+    text = Reader(text.name, {"model_type": "lfm2", **text.data}, text.problems)
     names = _names(checkpoint)
     tied = bool(config.data.get("tie_embedding", config.data.get("tie_word_embeddings", True)))
-    decoder = read_decoder(
-        Reader(text.name, {"model_type": "lfm2", **text.data}, problems), tied=tied, names=_decoder_names(checkpoint)
-    )
+    decoder = read_decoder(text, tied=tied, names=decoder_names(checkpoint, _DECODERS))
     vision = _vision(config, vision_config)
     projector_norm = bool(config.data.get("projector_use_layernorm", True))
-    unused = _unused_layers(names, range(vision.layers, vision_config.whole("num_hidden_layers")))
+    unused = unused_layers(names, range(vision.layers, vision_config.whole("num_hidden_layers")))
     _check_unused(config, unused, checkpoint)
     image_token = token_text(checkpoint, "image_token", "<image>")
-    source = Source(
+    return Source(
         layout="lfm2_vl",
         directory=checkpoint.tokenizer,
         name=checkpoint.name,
@@ -83,22 +75,14 @@ def understand(checkpoint: Checkpoint) -> Source:
         image_token=image_token,
         image_token_id=config.token("image_token_index" if "image_token_index" in config.data else "image_token_id"),
     )
-    if problems:
-        raise CheckpointError(f"{checkpoint.directory}: {'; '.join(problems)}")
-    return source
 
 
 def _vision(config: Reader, vision: Reader) -> VisionInfo:
     vision.demand("model_type", "siglip2_vision_model", None)
     check_siglip(vision)
     config.demand("projector_bias", True, True)
-    # The exact GELU and the runtime's differ by less than the tolerance of F16.
-    if (found := config.data.get("projector_hidden_act", "gelu")) not in _ACTIVATIONS:
-        config.problems.append(f"config.json: projector_hidden_act is {found!r}, the runtime computes {_ACTIVATIONS}")
-    table = vision.whole("num_patches")
-    side = math.isqrt(table)
-    if side**2 != table:
-        config.problems.append(f"vision_config: num_patches is {table}, a square number is due")
+    check_projector(config)
+    side = table_side(vision)
     return VisionInfo(
         width=vision.whole("hidden_size"),
         layers=_layers(config, vision.whole("num_hidden_layers")),
@@ -120,11 +104,6 @@ def _layers(config: Reader, there: int) -> int:
     return there + 1 + wanted
 
 
-def _unused_layers(names: VisionNames, layers: range) -> list[Dropped]:
-    reason = "the projector takes the output of an earlier layer"
-    return [Dropped(f"{names.tower}encoder.layers.{layer}.", reason) for layer in layers]
-
-
 def _check_unused(config: Reader, unused: list[Dropped], checkpoint: Checkpoint) -> None:
     """transformers runs every layer, whatever that key says: where both are there, nobody can tell what is meant."""
     there = [rule for rule in unused if any(name.startswith(rule.prefix) for name in checkpoint.tensors)]
@@ -136,16 +115,11 @@ def _check_unused(config: Reader, unused: list[Dropped], checkpoint: Checkpoint)
 
 
 def _names(checkpoint: Checkpoint) -> VisionNames:
-    tower = first_prefix(checkpoint.tensors, _TOWERS)
+    tower = first_prefix(checkpoint.tensors, TOWERS)
     # As transformers 4 called them.
     older = tower + "vision_model."
     tower = older if any(name.startswith(older) for name in checkpoint.tensors) else tower
-    return VisionNames(tower=tower, projector=first_prefix(checkpoint.tensors, _PROJECTORS))
-
-
-def _decoder_names(checkpoint: Checkpoint) -> DecoderNames:
-    names = DecoderNames(prefix=first_prefix(checkpoint.tensors, _DECODERS))
-    return replace(names, head=first_prefix(checkpoint.tensors, _HEADS))
+    return VisionNames(tower=tower, projector=first_prefix(checkpoint.tensors, PROJECTORS))
 
 
 def _picture(processor: Reader, vision: VisionInfo) -> PictureInfo:

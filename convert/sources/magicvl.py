@@ -1,32 +1,22 @@
 """Checkpoints of MagicVLForConditionalGeneration: config.json, processor_config.json, safetensors, tokenizer."""
 
-import math
-from typing import Any
-
 from magicvl.convert.checkpoint import Checkpoint, read_json
 from magicvl.convert.decoder import read_decoder
 from magicvl.convert.reader import Reader
 from magicvl.convert.source import Source
-from magicvl.convert.sources.hugging_face import channels
+from magicvl.convert.sources.hugging_face import channels, table_side
 from magicvl.convert.vocabulary import IMAGE_TOKEN
 from magicvl.edge.bundle import PictureInfo, VisionInfo
 from magicvl.edge.prompt import Pieces
-from magicvl.errors import CheckpointError
 from magicvl.mmproj.contract import ACTIVATION, mmproj_dropped, mmproj_tensors
 
 MODEL_TYPE = "magicvl"
 
 
-def recognises(config: dict[str, Any]) -> bool:
-    """Whether a config.json is of this layout."""
-    return config.get("model_type") == MODEL_TYPE
-
-
-def understand(checkpoint: Checkpoint) -> Source:
-    """Reads config.json and processor_config.json. Raises CheckpointError with every problem in one line."""
-    problems: list[str] = []
-    config = Reader("config.json", checkpoint.config, problems)
-    processor = Reader("processor_config.json", read_json(checkpoint.directory / "processor_config.json"), problems)
+def understand(checkpoint: Checkpoint, config: Reader) -> Source:
+    """Reads config.json and processor_config.json. Problems go to the reader of the former."""
+    pictures = read_json(checkpoint.directory / "processor_config.json")
+    processor = Reader("processor_config.json", pictures, config.problems)
     vision = _vision(config)
     decoder = read_decoder(config.part("text_config"), tied=bool(config.data.get("tie_word_embeddings", True)))
     projector_norm = bool(config.data.get("projector_use_layernorm", True))
@@ -46,8 +36,6 @@ def understand(checkpoint: Checkpoint) -> Source:
         image_token_id=config.token("image_token_id"),
     )
     _agree(config, processor)
-    if problems:
-        raise CheckpointError(f"{checkpoint.directory}: {'; '.join(problems)}")
     return source
 
 
@@ -58,10 +46,7 @@ def _vision(config: Reader) -> VisionInfo:
     vision.demand("num_channels", 3, 3)
     config.demand("projector_hidden_act", ACTIVATION, ACTIVATION)
     config.demand("projector_bias", True, True)
-    table = vision.whole("num_patches")
-    side = math.isqrt(table)
-    if side**2 != table:
-        config.problems.append(f"vision_config: num_patches is {table}, a square number is due")
+    side = table_side(vision)
     return VisionInfo(
         width=vision.whole("hidden_size"),
         layers=vision.whole("num_hidden_layers"),

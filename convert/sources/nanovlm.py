@@ -20,7 +20,6 @@ from magicvl.convert.reader import Reader
 from magicvl.convert.source import Source
 from magicvl.edge.bundle import PictureInfo, VisionInfo
 from magicvl.edge.prompt import Pieces
-from magicvl.errors import CheckpointError
 from magicvl.mmproj.contract import VisionNames, mmproj_dropped, mmproj_tensors
 
 _KEYS = {"vit_hidden_dim", "lm_hidden_dim", "mp_pixel_shuffle_factor"}
@@ -62,14 +61,12 @@ def recognises(config: dict[str, Any]) -> bool:
     return config.keys() >= _KEYS
 
 
-def understand(checkpoint: Checkpoint) -> Source:
-    """Reads config.json. Raises CheckpointError with every problem in one line."""
-    problems: list[str] = []
-    config = Reader("config.json", checkpoint.config, problems)
+def understand(checkpoint: Checkpoint, config: Reader) -> Source:
+    """Reads config.json. Problems go to its reader."""
     _demand(config)
     if not (checkpoint.tokenizer / "tokenizer.json").is_file():
         wanted = config.data.get("lm_tokenizer", "its language model")
-        problems.append(
+        config.problems.append(
             f"{checkpoint.tokenizer} has no tokenizer.json; nanoVLM's checkpoints come without: name a directory with "
             f"the tokenizer of {wanted} by --tokenizer"
         )
@@ -77,7 +74,7 @@ def understand(checkpoint: Checkpoint) -> Source:
     vision, decoder = _vision(config), _decoder(config, checkpoint)
     tokens = tuple(extra.values())
     image_token = extra.get("image_token", "")
-    source = Source(
+    return Source(
         layout="nanovlm",
         directory=checkpoint.tokenizer,
         name=checkpoint.name,
@@ -95,9 +92,6 @@ def understand(checkpoint: Checkpoint) -> Source:
         extra_tokens=tokens,
         chat_template=_chat_template(config, extra),
     )
-    if problems:
-        raise CheckpointError(f"{checkpoint.directory}: {'; '.join(problems)}")
-    return source
 
 
 def _demand(config: Reader) -> None:

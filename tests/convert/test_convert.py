@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedTokenizerFast
 
 from magicvl import cli
 from magicvl.convert.bundle import convert
@@ -375,7 +374,7 @@ def test_a_safetensors_file_cut_short(size: int, copy: Path, tmp_path: Path) -> 
         convert(copy, tmp_path / "bundle")
 
 
-def test_more_stops_reach_the_file(copy: Path, tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+def test_more_stops_reach_the_file(copy: Path, tmp_path: Path) -> None:
     edit(copy / "generation_config.json", eos_token_id=[2, 1])
     convert(copy, tmp_path / "bundle")
     keys, _ = read(tmp_path / "bundle" / "llm.gguf")

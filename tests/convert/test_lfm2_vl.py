@@ -6,12 +6,10 @@ torchvision makes of it on a CPU; every line of transformers is its own.
 
 import importlib
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from enum import Enum
@@ -24,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from gguf import GGUFReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
@@ -117,6 +114,16 @@ def module_patch() -> Iterator[pytest.MonkeyPatch]:
 
 
 @dataclass(frozen=True)
+class Kit:
+    """What every checkpoint here is built of."""
+
+    tokenizer: PreTrainedTokenizerFast
+    own: Any
+    spread: Callable[[torch.nn.Module], torch.nn.Module]
+    """Gives a model its random weights."""
+
+
+@dataclass(frozen=True)
 class Kind:
     """One checkpoint: what of the model and its processor differs from the others."""
 
@@ -169,10 +176,10 @@ class Made:
         return [each.numpy() for each in found]
 
 
-def build(place: Path, tokenizer: PreTrainedTokenizerFast, own: Any, kind: Kind, **vision: Any) -> Made:
+def build(place: Path, kit: Kit, kind: Kind, **vision: Any) -> Made:
     from transformers.models.lfm2_vl.processing_lfm2_vl import Lfm2VlProcessor
 
-    words = deepcopy(tokenizer)
+    words = deepcopy(kit.tokenizer)
     words.add_special_tokens({"additional_special_tokens": list(TOKENS)})
     words.chat_template = TEMPLATE
     text = {
@@ -205,51 +212,32 @@ def build(place: Path, tokenizer: PreTrainedTokenizerFast, own: Any, kind: Kind,
         projector_hidden_size=96,
         **kind.model,
     )
-    model = spread(Lfm2VlForConditionalGeneration(config))
+    model = kit.spread(Lfm2VlForConditionalGeneration(config))
     model.save_pretrained(place)
     patch = encoder["patch_size"]
     cuts = {"tile_size": 8 * patch, "min_image_tokens": 4, "max_image_tokens": 16, "min_tiles": 2, "max_tiles": 6}
-    pictures = own.Lfm2VlImageProcessor(encoder_patch_size=patch, **(cuts | kind.processor))
+    pictures = kit.own.Lfm2VlImageProcessor(encoder_patch_size=patch, **(cuts | kind.processor))
     processor = Lfm2VlProcessor(pictures, words, chat_template=TEMPLATE)
     processor.save_pretrained(place)
     return Made(place, place.with_name("bundle"), model, processor)
 
 
-def spread(model: torch.nn.Module) -> torch.nn.Module:
-    """Random weights, wide enough apart that a greedy answer is no tie."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "norm" in name:
-                weight.normal_(1.0 if name.endswith("weight") else 0.0, 0.1)
-            elif weight.ndim == 1:
-                weight.normal_(0.0, 0.1)
-            elif "position" in name:
-                weight.normal_(0.0, 0.5)
-            elif "embed_tokens" in name or "head.weight" in name:
-                weight.normal_(0.0, 0.3).mul_(torch.empty(len(weight), 1).log_normal_(0.0, 0.5))
-            else:
-                weight.normal_(0.0, 1.5 * weight[0].numel() ** -0.5)
-    return model.eval()
+@pytest.fixture(scope="module")
+def kit(tiny_tokenizer: PreTrainedTokenizerFast, own: Any, spread: Any) -> Kit:
+    return Kit(tiny_tokenizer, own, spread)
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def made(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    tiny_tokenizer: PreTrainedTokenizerFast,
-    own: Any,
-) -> Made:
-    place = tmp_path_factory.mktemp("lfm2-vl")
-    found = build(place / "checkpoint", tiny_tokenizer, own, KINDS[request.param])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, kit: Kit) -> Made:
+    found = build(tmp_path_factory.mktemp("lfm2-vl") / "checkpoint", kit, KINDS[request.param])
     convert(found.checkpoint, found.bundle, mmproj_type="F32")
     return found
 
 
 @pytest.fixture(scope="module")
-def hybrid(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: PreTrainedTokenizerFast, own: Any) -> Made:
+def hybrid(tmp_path_factory: pytest.TempPathFactory, kit: Kit) -> Made:
     """The one that the other tests copy and damage."""
-    found = build(tmp_path_factory.mktemp("lfm2-vl") / "checkpoint", tiny_tokenizer, own, KINDS["lfm2"])
+    found = build(tmp_path_factory.mktemp("lfm2-vl") / "checkpoint", kit, KINDS["lfm2"])
     convert(found.checkpoint, found.bundle, mmproj_type="F32")
     return found
 
@@ -592,49 +580,14 @@ def test_the_overview_is_made_of_the_picture_as_it_came(make_picture: Any) -> No
     assert np.array_equal(tiles[4], whole[64:, 64:128])
 
 
-NAMES = {"general.name", "general.basename", "general.finetune", "general.version", "general.size_label"}
-"""What llama.cpp's converter guesses from a directory's name or counts."""
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_encoder_is_the_file_that_llama_cpp_writes(
-    tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast, own: Any, llama_cpp_source: Path
-) -> None:
+def test_the_encoder_is_the_file_that_llama_cpp_writes(tmp_path: Path, kit: Kit, upstream: Any) -> None:
     """The same keys and values but for names, the same tensors to the byte, in F16 and F32."""
-    source = os.fspath(llama_cpp_source)
     # Upstream writes these two whatever the checkpoint says: patches of 16 px, a table of 16 x 16.
-    made = build(tmp_path / "checkpoint", tiny_tokenizer, own, KINDS["lfm2"], patch_size=16, num_patches=256)
+    made = build(tmp_path / "checkpoint", kit, KINDS["lfm2"], patch_size=16, num_patches=256)
     # It does not know the names that transformers 5 saves.
     older_names(made.checkpoint)
     for kind in ("f16", "f32"):
-        path = tmp_path / f"theirs-{kind}.gguf"
-        script = [sys.executable, f"{source}/convert_hf_to_gguf.py", str(made.checkpoint), "--mmproj"]
-        done = subprocess.run(
-            [*script, "--outfile", str(path), "--outtype", kind],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": source},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
         convert(made.checkpoint, tmp_path / kind, mmproj_type=kind.upper())
-        ours, theirs = (
-            GGUFReader(each) for each in (tmp_path / kind / "mmproj.gguf", next(tmp_path.glob(f"*theirs-{kind}.gguf")))
-        )
-        keys = [
-            {
-                key: field.contents()
-                for key, field in reader.fields.items()
-                if key not in NAMES and not key.startswith("GGUF.")
-            }
-            for reader in (ours, theirs)
-        ]
-        assert keys[0] == keys[1]
-        tensors = [{tensor.name: tensor for tensor in reader.tensors} for reader in (ours, theirs)]
-        assert tensors[0].keys() == tensors[1].keys()
-        for name, tensor in tensors[0].items():
-            other = tensors[1][name]
-            assert (tensor.tensor_type, list(tensor.shape)) == (other.tensor_type, list(other.shape)), name
-            assert np.array_equal(tensor.data.view(np.uint8), other.data.view(np.uint8)), name
+        upstream.check_mmproj(tmp_path / kind / "mmproj.gguf", made.checkpoint, kind)

@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
-from transformers import PreTrainedTokenizerFast
 
 from magicvl.convert.bundle import convert
 from magicvl.convert.tolerance import TOLERANCES
@@ -109,7 +108,6 @@ def test_embeddings(
 
 
 def test_pixels_are_exact(
-    tiny_tokenizer: PreTrainedTokenizerFast,
     build_tiny: Callable[..., MagicVLForConditionalGeneration],
     save_tiny: Callable[..., Path],
     tmp_path: Path,

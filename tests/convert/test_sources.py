@@ -1,7 +1,6 @@
 """Checkpoints of other makers: converted, cut, encoded and answered as their own code does it in torch."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from gguf import GGUFReader
 from peft import LoraConfig, get_peft_model
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -70,6 +68,8 @@ class Kit:
 
     tokenizer: PreTrainedTokenizerFast
     decoder: dict[str, Any]
+    spread: Callable[[nn.Module], nn.Module]
+    """Gives a model its random weights."""
 
 
 @dataclass(frozen=True)
@@ -96,24 +96,6 @@ class Reference:
     std: float
     step: float
     """Largest difference of a pixel that is due to rounding, normalised."""
-
-
-def spread(model: nn.Module) -> nn.Module:
-    """Random weights, wide enough apart that a greedy answer is no tie."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "norm" in name or ".ln" in name:
-                weight.normal_(1.0 if name.endswith("weight") else 0.0, 0.1)
-            elif weight.ndim == 1:
-                weight.normal_(0.0, 0.1)
-            elif "position" in name:
-                weight.normal_(0.0, 0.5)
-            elif "embed_tokens" in name or "head.weight" in name or "token_embedding" in name:
-                weight.normal_(0.0, 0.3).mul_(torch.empty(len(weight), 1).log_normal_(0.0, 0.5))
-            else:
-                weight.normal_(0.0, 1.5 * weight[0].numel() ** -0.5)
-    return model.eval()
 
 
 def encoder_fields(**changes: Any) -> dict[str, Any]:
@@ -151,7 +133,7 @@ def build_idefics3(directory: Path, kit: Kit, kind: str = "idefics3", *, splits:
     }[kind]
     # 68 px are eight patches of 8 px and a rest that the convolution leaves out, as SmolVLM-2.2B has it.
     tile = 68 if kind == "smolvlm" else 64
-    made = spread(
+    made = kit.spread(
         model(
             config(
                 vision_config=encoder_fields(image_size=tile),
@@ -190,7 +172,7 @@ def build_idefics3(directory: Path, kit: Kit, kind: str = "idefics3", *, splits:
 
 def build_llava(directory: Path, kit: Kit, layer: int) -> Reference:
     words = with_tokens(kit.tokenizer, ["<image>"], PARTS)
-    made = spread(
+    made = kit.spread(
         LlavaForConditionalGeneration(
             LlavaConfig(
                 vision_config=encoder_fields(model_type="siglip_vision_model", vision_use_head=False),
@@ -297,7 +279,7 @@ def build_nanovlm(directory: Path, kit: Kit, generation: str) -> Reference:
     config = nano_config(kit, extra)
     if generation == "one square":
         del config["max_img_size"]
-    model = spread(NanoVLM(config))
+    model = kit.spread(NanoVLM(config))
     directory.mkdir(parents=True)
     (directory / "config.json").write_text(json.dumps(config))
     weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
@@ -342,8 +324,8 @@ class Made:
 
 
 @pytest.fixture(scope="session")
-def kit(tiny_tokenizer: PreTrainedTokenizerFast, tiny_decoder: dict[str, Any]) -> Kit:
-    return Kit(tiny_tokenizer, tiny_decoder)
+def kit(tiny_tokenizer: PreTrainedTokenizerFast, tiny_decoder: dict[str, Any], spread: Any) -> Kit:
+    return Kit(tiny_tokenizer, tiny_decoder, spread)
 
 
 @pytest.fixture(scope="module", params=BUILD)
@@ -574,47 +556,14 @@ def test_types_of_the_encoder_stay_within_their_tolerance(
         assert cosine >= TOLERANCES[kind].cosine, f"{name}: {cosine:.6f}"
 
 
-NAMES = {"general.name", "general.basename", "general.finetune", "general.version", "general.size_label"}
-"""What llama.cpp's converter guesses from a directory's name or counts."""
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_smolvlms_encoder_is_the_file_that_llama_cpp_writes(tmp_path: Path, kit: Kit, llama_cpp_source: Path) -> None:
+def test_smolvlms_encoder_is_the_file_that_llama_cpp_writes(tmp_path: Path, kit: Kit, upstream: Any) -> None:
     """The same keys and values but for names, the same tensors to the byte, in F16 and F32."""
-    source = os.fspath(llama_cpp_source)
     reference = BUILD["smolvlm"](tmp_path / "checkpoint", kit)
     for kind in ("f16", "f32"):
-        path = tmp_path / f"theirs-{kind}.gguf"
-        script = [sys.executable, f"{source}/convert_hf_to_gguf.py", str(reference.checkpoint), "--mmproj"]
-        done = subprocess.run(
-            [*script, "--outfile", str(path), "--outtype", kind],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": source},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        # It puts `mmproj-` before the name.
-        theirs = GGUFReader(next(tmp_path.glob(f"*theirs-{kind}.gguf")))
         convert(reference.checkpoint, tmp_path / kind, mmproj_type=kind.upper())
-        ours = GGUFReader(tmp_path / kind / "mmproj.gguf")
-        keys = [
-            {
-                key: field.contents()
-                for key, field in reader.fields.items()
-                if key not in NAMES and not key.startswith("GGUF.")
-            }
-            for reader in (ours, theirs)
-        ]
-        assert keys[0] == keys[1]
-        tensors = [{tensor.name: tensor for tensor in reader.tensors} for reader in (ours, theirs)]
-        assert tensors[0].keys() == tensors[1].keys()
-        for name, tensor in tensors[0].items():
-            other = tensors[1][name]
-            assert (tensor.tensor_type, list(tensor.shape)) == (other.tensor_type, list(other.shape)), name
-            assert np.array_equal(tensor.data.view(np.uint8), other.data.view(np.uint8)), name
+        upstream.check_mmproj(tmp_path / kind / "mmproj.gguf", reference.checkpoint, kind)
 
 
 def test_parity_holds_every_stage_to_the_reference(made: Made) -> None:

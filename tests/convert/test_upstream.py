@@ -1,20 +1,12 @@
-"""Our LLM file against the one that llama.cpp's own converter writes from the same decoder.
-
-Its source is found by MAGICVL_LLAMA_CPP_SOURCE (a directory with convert_hf_to_gguf.py), or comes in the source
-archive of the installed llama-cpp-python, which pip downloads once.
-"""
+"""Our LLM file against the one that llama.cpp's own converter writes from the same decoder."""
 
 import copy
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gguf
-import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -22,30 +14,6 @@ from transformers import AutoModelForCausalLM
 from magicvl.convert.bundle import convert
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 
-# Upstream knows a pre-tokenizer by a hash of what it does to one text, and so only published ones; the rest of the
-# converter is its own.
-# One process serves all conversions: most of each would be the imports.
-DRIVER = """
-import json, runpy, sys
-source = sys.argv[1]
-sys.path.insert(0, source)
-from conversion.base import TextModel
-def no_such_model(self, *arguments):
-    raise FileNotFoundError("tokenizer.model")
-# It would import the sentencepiece package before it looks whether there is such a model.
-TextModel._set_vocab_sentencepiece = no_such_model
-recognise = TextModel.get_vocab_base_pre
-for line in sys.stdin:
-    pre, *arguments = json.loads(line)
-    TextModel.get_vocab_base_pre = (lambda self, tokenizer: pre) if pre else recognise
-    sys.argv = [source + "/convert_hf_to_gguf.py", *arguments]
-    runpy.run_path(sys.argv[0], run_name="__main__")
-    print("done", flush=True)
-"""
-NAMES = {"general.name", "general.basename", "general.finetune", "general.version"}
-"""What upstream guesses from the directory's name."""
-EXPLICIT = {"tokenizer.ggml.add_bos_token": False}
-"""What our file always says, and upstream's only where the tokenizer's files say it: the runtime's default."""
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": {"attention_bias": True},
     "llama, untied": {"tie_word_embeddings": False},
@@ -71,50 +39,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 
-class Upstream:
-    """llama.cpp's converter at work."""
-
-    def __init__(self, source: Path, log: Path) -> None:
-        self._source, self._log = source, log
-        self._process = self._start()
-
-    def _start(self) -> subprocess.Popen[str]:
-        with self._log.open("w") as errors:
-            return subprocess.Popen(
-                [sys.executable, "-c", DRIVER, str(self._source)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                cwd=self._log.parent,
-            )
-
-    def convert(self, place: Path, kind: str, pre: str = "") -> Path:
-        """The file it makes of a checkpoint; `pre` names the pre-tokenizer where it would not know it."""
-        path = place.with_suffix(f".{kind}.gguf")
-        if self._process.poll() is not None:
-            # One conversion that failed must not fail the next.
-            self.close()
-            self._process = self._start()
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps([pre, str(place), "--outfile", str(path), "--outtype", kind]) + "\n")
-        self._process.stdin.flush()
-        assert self._process.stdout.readline() == "done\n", self._log.read_text()[-2000:]
-        return path
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._process.communicate()
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory, llama_cpp_source: Path) -> Iterator[Upstream]:
-    """The converter of the installed runtime's version."""
-    worker = Upstream(llama_cpp_source, tmp_path_factory.mktemp("upstream") / "log")
-    yield worker
-    worker.close()
-
-
 def text_only(model: MagicVLForConditionalGeneration, checkpoint: Path, place: Path) -> Path:
     """The decoder of a MagicVL checkpoint as a checkpoint of its own, with the same tokenizer."""
     decoder = AutoModelForCausalLM.from_config(model.config.text_config)
@@ -129,35 +53,13 @@ def text_only(model: MagicVLForConditionalGeneration, checkpoint: Path, place: P
     return place
 
 
-def compare(ours: Path, theirs: Path) -> None:
-    """The same keys and values but for names; the same tensors to the byte, under the same names."""
-    a, b = gguf.GGUFReader(ours), gguf.GGUFReader(theirs)
-    keys = [
-        {
-            key: field.contents()
-            for key, field in reader.fields.items()
-            if key not in NAMES and not key.startswith("GGUF.")
-        }
-        for reader in (a, b)
-    ]
-    keys[1] = EXPLICIT | keys[1]
-    differences = {key for key in keys[0].keys() | keys[1].keys() if keys[0].get(key) != keys[1].get(key)}
-    assert not differences, {key: [str(side.get(key))[:100] for side in keys] for key in differences}
-    tensors = [{tensor.name: tensor for tensor in reader.tensors} for reader in (a, b)]
-    assert tensors[0].keys() == tensors[1].keys()
-    for name, tensor in tensors[0].items():
-        other = tensors[1][name]
-        assert (tensor.tensor_type, list(tensor.shape)) == (other.tensor_type, list(other.shape)), name
-        assert np.array_equal(tensor.data.view(np.uint8), other.data.view(np.uint8)), name
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_the_same_file(
     family: str,
     dtype: torch.dtype,
-    upstream: Upstream,
+    upstream: Any,
     build_tiny: Callable[..., Any],
     save_tiny: Callable[..., Path],
     tiny_tokenizer: Any,
@@ -177,4 +79,4 @@ def test_the_same_file(
     place = text_only(model, checkpoint, tmp_path / "decoder")
     for kind in ("f16", "bf16") if dtype is torch.bfloat16 else ("f16", "f32"):
         convert(checkpoint, tmp_path / kind, llm_type=kind.upper())
-        compare(tmp_path / kind / "llm.gguf", upstream.convert(place, kind, "smollm"))
+        upstream.check_llm(tmp_path / kind / "llm.gguf", place, kind, "smollm")
