@@ -227,11 +227,11 @@ def read_decoder(config: Reader, *, tied: bool, names: DecoderNames | None = Non
 
 def _architecture(config: Reader) -> str:
     found = config.data.get("model_type")
-    if found not in FAMILIES:
+    if not isinstance(found, str) or found not in FAMILIES:
         known = ", ".join(FAMILIES)
         config.problems.append(f"{config.name}: model_type is {found!r}; decoders of {known} can be converted")
         return "llama"
-    return str(found)
+    return found
 
 
 def _attention_bias(config: Reader) -> bool:
@@ -284,8 +284,8 @@ def _lfm2_feed_forward(config: Reader) -> int:
 def _convolutions(config: Reader, layers: int) -> frozenset[int]:
     """The layers without attention: by `layer_types`, or where that is missing all that `full_attn_idxs` leaves out."""
     kinds = config.data.get("layer_types")
-    if kinds is None:
-        attention = config.data.get("full_attn_idxs")
+    attention = config.data.get("full_attn_idxs")
+    if kinds is None and (attention is None or isinstance(attention, list)):
         kinds = ["full_attention" if attention is None or i in attention else "conv" for i in range(layers)]
     if not isinstance(kinds, list) or len(kinds) != layers:
         config.problems.append(f"{config.name}: layer_types is {kinds!r}, a list of {layers} kinds is due")
@@ -295,11 +295,12 @@ def _convolutions(config: Reader, layers: int) -> frozenset[int]:
 
 def _rope_theta(config: Reader, default: float) -> float:
     """transformers 5 writes `rope_parameters`, older versions `rope_theta` and `rope_scaling`."""
-    rope = config.data.get("rope_parameters") or config.data.get("rope_scaling") or {}
+    found = config.data.get("rope_parameters") or config.data.get("rope_scaling") or {}
+    rope = Reader(f"{config.name}: rope_parameters", found, config.problems).data
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind != "default":
         config.problems.append(f"{config.name}: rope type {kind!r}, 'default' can be converted")
-    theta = {"rope_theta": config.data.get("rope_theta", default)} | rope
+    theta = {"rope_theta": config.data.get("rope_theta", default), **rope}
     return Reader(config.name, theta, config.problems).real("rope_theta")
 
 

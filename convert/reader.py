@@ -12,8 +12,11 @@ from typing import Any
 class Reader:
     """One JSON object: gives numbers, and notes what is missing or of the wrong kind instead of raising."""
 
-    def __init__(self, name: str, data: Mapping[str, Any], problems: list[str]) -> None:
-        self.name, self.data, self.problems = name, data, problems
+    def __init__(self, name: str, data: object, problems: list[str]) -> None:
+        self.name, self.problems = name, problems
+        self.data: Mapping[str, Any] = data if isinstance(data, Mapping) else {}
+        if self.data is not data:
+            problems.append(f"{name} is {data!r}, an object is due")
 
     def part(self, key: str) -> "Reader":
         """The object under a key."""

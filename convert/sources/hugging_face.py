@@ -78,9 +78,10 @@ def channels(
 def resample(processor: Reader, default: int) -> str:
     """The filter of the resize; `default` is the number that the class has where the file says nothing."""
     found = processor.data.get("resample", default)
-    if found not in _RESAMPLES:
+    if not isinstance(found, int) or found not in _RESAMPLES:
         processor.problems.append(f"{processor.name}: resample is {found!r}, there are {_RESAMPLES}")
-    return _RESAMPLES.get(found, "bilinear")
+        return "bilinear"
+    return _RESAMPLES[found]
 
 
 def check_siglip(vision: Reader) -> None:

@@ -98,12 +98,9 @@ def _picture(processor: Reader, tile: int) -> PictureInfo:
     splits = processor.data.get("do_image_splitting", True)
     if not isinstance(splits, bool):
         processor.problems.append(f"{processor.name}: do_image_splitting is {splits!r}, true or false is due")
-    size = processor.data.get("size") or {"longest_edge": 4 * 364}
-    longest = Reader(f"{processor.name}: size", size, processor.problems).whole("longest_edge")
-    most = processor.data.get("max_image_size") or {"longest_edge": 364}
-    if most.get("longest_edge") != tile:
+    if (most := _longest_edge(processor, "max_image_size", 364)) != tile:
         processor.problems.append(f"{processor.name}: max_image_size is {most}, the encoder takes tiles of {tile} px")
-    longest = max(longest, tile)
+    longest = max(_longest_edge(processor, "size", 4 * 364), tile)
     return PictureInfo(
         tile=tile,
         max_tiles=(-(-longest // tile)) ** 2 + 1 if splits else 1,
@@ -113,6 +110,11 @@ def _picture(processor: Reader, tile: int) -> PictureInfo:
         policy="idefics3" if splits else "square",
         longest=longest,
     )
+
+
+def _longest_edge(processor: Reader, key: str, default: int) -> int:
+    size = processor.data.get(key) or {"longest_edge": default}
+    return Reader(f"{processor.name}: {key}", size, processor.problems).whole("longest_edge")
 
 
 def _pieces(checkpoint: Checkpoint, image_token: str) -> Pieces:

@@ -80,8 +80,9 @@ def _pieces(processor: Reader) -> Pieces:
 def _agree(config: Reader, processor: Reader) -> None:
     """The model and its processor must cut pictures alike."""
     problems, model, pictures = config.problems, config.data, processor.data
+    vision = model.get("vision_config")
     pairs = {
-        "patch_size": (model.get("vision_config") or {}).get("patch_size"),
+        "patch_size": vision.get("patch_size") if isinstance(vision, dict) else None,
         "downsample_factor": model.get("downsample_factor", 2),
         "tile_size": model.get("tile_size", 384),
         "max_tiles": model.get("max_tiles", 24),
@@ -89,8 +90,8 @@ def _agree(config: Reader, processor: Reader) -> None:
     for key, ours in pairs.items():
         if pictures.get(key) != ours:
             problems.append(f"{key} is {ours!r} in config.json and {pictures.get(key)!r} in processor_config.json")
-    ours, theirs = model.get("picture_pieces") or {}, pictures.get("picture_pieces") or {}
-    # A piece that is missing on one side and spelt out on the other is the same; odd ones were noted above.
+    ours, theirs = (data.get("picture_pieces") or {} for data in (model, pictures))
+    # A piece that is missing on one side and spelt out on the other is the same.
     standard = vars(Pieces())
-    if {**standard, **ours} != {**standard, **theirs}:
+    if not isinstance(ours, dict) or not isinstance(theirs, dict) or {**standard, **ours} != {**standard, **theirs}:
         problems.append(f"picture_pieces are {ours!r} in config.json and {theirs!r} in processor_config.json")
