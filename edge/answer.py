@@ -1,7 +1,7 @@
 """What is asked for, and what comes back: plain frozen data."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal, TypedDict
@@ -11,6 +11,11 @@ from magicvl.edge.plan import Plan
 from magicvl.errors import UsageError
 
 FinishReason = Literal["stop", "length", "context"]
+Progress = Callable[[str, int, int], None]
+"""Called with what is counted (`tile` or `prompt token`), how many are done, and how many there are.
+
+What it raises ends the request, and the engine can go on with another.
+"""
 
 
 class OptionArguments(TypedDict, total=False):
@@ -138,3 +143,13 @@ class Answer:
             "usage": asdict(self.usage),
             "timings_ms": {name: round(value, 3) for name, value in asdict(self.timings_ms).items()},
         }
+
+
+def drain(pieces: Generator[str, None, Answer]) -> Answer:
+    """The Answer that a stream of pieces returns; the pieces are let go."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer

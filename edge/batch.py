@@ -1,11 +1,11 @@
 """Many questions, one after another: rows in, rows out, and no row stops the others."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from magicvl.edge.answer import Answer
+from magicvl.edge.answer import Progress, drain
 from magicvl.edge.batch_output import Output, Record
 from magicvl.edge.batch_rows import Row
-from magicvl.edge.engine import Engine, Progress
+from magicvl.edge.engine import Engine
 from magicvl.errors import MagicVLError
 
 
@@ -20,7 +20,7 @@ def answer_row(engine: Engine, row: Row, progress: Progress | None = None) -> Re
         return _record(row) | {"error": _one_line(row.error)}
     try:
         pieces = engine.start(row.pictures, row.prompt, row.options, system=row.system, progress=progress)
-        return _record(row) | _drain(pieces).to_json()
+        return _record(row) | drain(pieces).to_json()
     except MagicVLError as error:
         return _record(row) | {"error": _one_line(str(error))}
     except Exception as error:
@@ -51,15 +51,6 @@ def _record(row: Row) -> Record:
     if row.meta is not None:
         record["meta"] = row.meta
     return record
-
-
-def _drain(pieces: Generator[str, None, Answer]) -> Answer:
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
 
 
 def _one_line(text: str) -> str:

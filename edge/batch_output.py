@@ -110,8 +110,8 @@ class Output:
         self.mended = 0
         """Bytes of a last line cut short that were taken off."""
         self._file = -1
-        self._check_place(force=force)
         try:
+            self._check_place(force=force)
             self._lock = _hold(self.job_path, self.path)
             try:
                 self._open(job, frozenset(numbers), force=force, retry=retry)

@@ -185,7 +185,8 @@ class Bundle:
 def read_bundle(directory: str | os.PathLike[str]) -> Bundle:
     """Reads the lock of a bundle; no file beside it is touched. Raises BundleError."""
     path = Path(directory) / LOCK_NAME
-    if not path.is_file():
+    # Path.is_file would pass on what the system says to a name that no file can have.
+    if not os.path.isfile(path):
         raise BundleError(f"{Path(directory)}: no bundle, it has no {LOCK_NAME}")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -18,11 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
-from magicvl.edge.answer import Answer, FinishReason, OptionArguments, Options, Timings, Usage
+from magicvl.edge.answer import Answer, FinishReason, OptionArguments, Options, Progress, Timings, Usage, drain
 from magicvl.edge.bundle import read_bundle
+from magicvl.edge.calibration_file import best_threads
 from magicvl.edge.gguf_check import read_gguf
 from magicvl.edge.grammar import Grammar
-from magicvl.edge.llama import Adapter, Context, Floats, Model, Vision, library_build
+from magicvl.edge.llama import KEY_BLOCK, KEY_TYPES, Adapter, Context, Floats, Model, Vision, batches, library_build
 from magicvl.edge.pair import check_lora, check_pair
 from magicvl.edge.picking import picker
 from magicvl.edge.pixels import PictureSource, Pixels
@@ -32,13 +33,10 @@ from magicvl.edge.request import CutPicture, Request, as_pictures, chat_template
 from magicvl.edge.sequences import Element, SeenTile, Sequences, Slot
 from magicvl.edge.session import Overflow, Session
 from magicvl.edge.session_file import load_session, save_session
-from magicvl.edge.threads import physical_cores
 from magicvl.edge.tile_cache import DISK_BYTES, MEMORY_BYTES, TileCache, tile_key
 from magicvl.errors import EngineError, UsageError
 
 Pictures = PictureSource | Sequence[PictureSource]
-Progress = Callable[[str, int, int], None]
-"""Called with what is counted (`tile` or `prompt token`), how many are done, and how many there are."""
 
 MOST_SEQUENCES = 64
 """Conversations of one engine; llama.cpp counts them in a fixed table."""
@@ -57,20 +55,22 @@ class Engine:
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | None = None,
         memory_bytes: int = MEMORY_BYTES,
+        key_type: str = "f16",
     ) -> None:
         """Checks the bundle in `bundle` and loads it.
 
-        `threads` defaults to the physical cores; `context` is the most tokens of prompt and answer
-        together, by default what the model was made for. `sequences` is how many conversations keep their
-        keys and values at once, within `context` tokens together. `cache` is a folder where visual tokens are
-        kept for other processes, in about `cache_bytes`, by default 1 GiB; in memory they take `memory_bytes` at
-        most. Raises BundleError before native code sees a file that is damaged or does not fit, EngineError where
-        native code refuses it, UsageError.
+        `threads` defaults to what `magicvl.edge.calibrate` found to be the fastest, or the physical cores; `context`
+        is the most tokens of prompt and answer together, by default what the model was made for. `sequences` is how
+        many conversations keep their keys and values at once, within `context` tokens together. `cache` is a folder
+        where visual tokens are kept for other processes, in about `cache_bytes`, by default 1 GiB; in memory they
+        take `memory_bytes` at most. `key_type` is that of the keys that the decoder keeps of what it read: f16, or
+        q8_0, which takes a quarter off the memory of keys and values. Raises BundleError before native code sees a
+        file that is damaged or does not fit, EngineError where native code refuses it, UsageError.
         """
         started = time.perf_counter()
         found = read_bundle(bundle)
         self.lock = found.lock
-        self.threads = physical_cores() if threads is None else threads
+        self.threads = best_threads(self.lock) if threads is None else threads
         self.context = self.lock.language.context if context is None else context
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads: it must be at least 1")
@@ -80,6 +80,9 @@ class Engine:
             )
         if not 1 <= sequences <= MOST_SEQUENCES:
             raise UsageError(f"{sequences} sequences: it must be 1 to {MOST_SEQUENCES}")
+        if key_type not in KEY_TYPES:
+            raise UsageError(f"keys in {key_type!r}: there are {', '.join(KEY_TYPES)}")
+        self.key_type = key_type
         if cache_bytes is not None and cache is None:
             raise UsageError(f"a cache of {cache_bytes} bytes has no effect without a folder: set cache, or drop it")
         if cache_bytes is not None and cache_bytes < 1:
@@ -94,13 +97,18 @@ class Engine:
         self._busy = threading.Lock()
         with ExitStack() as owned:
             self._model = owned.enter_context(Model(llm.path))
+            if key_type != "f16" and self._model.key_width % KEY_BLOCK:
+                raise UsageError(
+                    f"keys in {key_type}: this model's are {self._model.key_width} numbers wide, no multiple of "
+                    f"{KEY_BLOCK}; keep f16"
+                )
             self._adapter = Adapter(lora.path, self._model, self.lock.lora_scale) if lora is not None else None
             self._vision = owned.enter_context(
                 Vision(mmproj.path, self._model, self.lock.grid.unit, self.lock.grid.tile_tokens, self.threads)
             )
             self.tiles = TileCache(memory_bytes, None if cache is None else Path(cache), cache_bytes or DISK_BYTES)
             owned.callback(self.tiles.close)
-            self.sequences = Sequences(self._make_context, sequences, self.context)
+            self.sequences = Sequences(self.make_context, sequences, self.context)
             owned.callback(self.sequences.close)
             self._owned = owned.pop_all()
         self.build = library_build()
@@ -128,7 +136,7 @@ class Engine:
         **options: Unpack[OptionArguments],
     ) -> str:
         """The answer's text. Pictures and options as in `stream`."""
-        return _drain(self.start(pictures, prompt, Options(**options), system=system)).text
+        return drain(self.start(pictures, prompt, Options(**options), system=system)).text
 
     def answer(
         self,
@@ -139,7 +147,7 @@ class Engine:
         **options: Unpack[OptionArguments],
     ) -> Answer:
         """The answer with plans, token counts and timings. Pictures and options as in `stream`."""
-        return _drain(self.start(pictures, prompt, Options(**options), system=system))
+        return drain(self.start(pictures, prompt, Options(**options), system=system))
 
     def stream(
         self,
@@ -188,10 +196,14 @@ class Engine:
         """A conversation that `save_session` wrote, as it was. Raises UsageError."""
         return load_session(self, Path(path))
 
-    def save_session(self, session: Session, path: str | os.PathLike[str]) -> None:
-        """Writes a conversation with all that going on with it needs. Raises UsageError."""
+    def save_session(self, session: Session, path: str | os.PathLike[str], *, most_state: int | None = None) -> bool:
+        """Writes a conversation with all that going on with it needs. Raises UsageError.
+
+        Keys and values are left out where they are more than `most_state` bytes; who opens it computes them again.
+        Returns whether they are in it.
+        """
         with self._alone():
-            save_session(session, Path(path))
+            return save_session(session, Path(path), most_state)
 
     def embed(self, picture: PictureSource, budget: int | None = None) -> list[Floats]:
         """The visual tokens of each tile of a picture: float32 (tokens, width of the decoder)."""
@@ -288,13 +300,19 @@ class Engine:
         context, slot, held = self.sequences.begin(owner, elements, room)
         cached = context.position
         number = tiles = 0
+
+        def fed(what: Sequence[Element]) -> None:
+            slot.elements.extend(what)
+            progress("prompt token", context.position, request.tokens)
+
         for i, part in enumerate(request.parts):
             last = i == len(request.parts) - 1
             if isinstance(part, list):
-                if rest := part[max(0, held - number) :]:
+                rest = part[max(0, held - number) :]
+                for piece, ends in batches(len(rest)):
                     with clock.measure("prefill"):
-                        context.push_tokens(rest, logits=last)
-                    slot.elements.extend(rest)
+                        context.push_tokens(rest[piece], logits=last and ends)
+                    fed(rest[piece])
                 number += len(part)
             else:
                 seen = elements[number]
@@ -303,11 +321,11 @@ class Engine:
                     progress("tile", tiles, request.tiles)
                     with clock.measure("encode"):
                         embeddings = self._look(part, seen.key)
-                    with clock.measure("prefill"):
-                        context.push_embeddings(embeddings, logits=last)
-                    slot.elements.append(seen)
+                    for piece, ends in batches(len(embeddings)):
+                        with clock.measure("prefill"):
+                            context.push_embeddings(embeddings[piece], logits=last and ends)
+                        fed([seen] if ends else [])
                 number, tiles = number + 1, tiles + 1
-            progress("prompt token", context.position, request.tokens)
         return _Prefilled(context, slot, cached)
 
     def _elements(self, request: Request) -> list[Element]:
@@ -328,8 +346,9 @@ class Engine:
             self.tiles.put(key, found)
         return found
 
-    def _make_context(self, size: int, sequences: int) -> Context:
-        context = Context(self._model, size, self.threads, sequences)
+    def make_context(self, size: int, sequences: int) -> Context:
+        """A context of the decoder, adapter and all; the caller closes it."""
+        context = Context(self._model, size, self.threads, sequences, self.key_type)
         if self._adapter is not None:
             self._adapter.apply(context)
         return context
@@ -382,15 +401,6 @@ def _cut_short(grammar: Grammar, reason: FinishReason, tokens: int, context: int
     return EngineError(
         f"the answer reached {limit} before it was complete by its {grammar.kind}: {way_out}, or ask for less"
     )
-
-
-def _drain(pieces: Generator[str, None, Answer]) -> Answer:
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

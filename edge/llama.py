@@ -37,8 +37,14 @@ Floats = npt.NDArray[np.float32]
 LIBRARY: Final = llama_cpp._lib
 """The loaded libllama, for what llama-cpp-python does not name (magicvl.edge.ggml)."""
 
-BATCH = 512
-"""Most tokens of one llama_decode: what Ctrl-C waits for at most."""
+BATCH = 160
+"""Most tokens of one llama_decode: what Ctrl-C waits for at most. A full tile of 144 tokens stays whole, and
+from 32 to 512 the CPU time of a token is the same."""
+
+KEY_TYPES: Final = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
+"""Types of the keys that a context holds. Its values stay F16: others need flash attention, see Context."""
+KEY_BLOCK = 32
+"""Numbers of a block of Q8_0: a head's width must be a multiple."""
 
 NFC_PRE_TOKENIZERS = frozenset({"qwen2"})
 """Pre-tokenizers of vocabularies that bring a text into Unicode's form NFC first. The runtime does not."""
@@ -141,6 +147,13 @@ class Model(_Owner):
         length = llama_cpp.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if length >= 0 else ""
 
+    @property
+    def key_width(self) -> int:
+        """Numbers of one head's key."""
+        stored = self._value(f"{self._value('general.architecture')}.attention.key_length")
+        shared = llama_cpp.llama_model_n_embd(self.pointer) // max(1, llama_cpp.llama_model_n_head(self.pointer))
+        return int(stored or shared)
+
     def tokenise(self, text: str, *, special: bool) -> list[int]:
         """Token ids of a text; nothing is added. Only where `special` is set may it spell special tokens."""
         text = unicodedata.normalize("NFC", text) if self._composes else text
@@ -176,8 +189,11 @@ class Model(_Owner):
 class Context(_Owner):
     """Sequences in the making: keys and values of what was pushed so far. One of them is gone on with at a time."""
 
-    def __init__(self, model: Model, size: int, threads: int, sequences: int = 1) -> None:
-        """Makes room for `size` tokens of `sequences` sequences together; the first of them is selected."""
+    def __init__(self, model: Model, size: int, threads: int, sequences: int = 1, keys: str = "f16") -> None:
+        """Makes room for `size` tokens of `sequences` sequences together; the first of them is selected.
+
+        `keys` is one of KEY_TYPES; a head's keys must be whole blocks of it.
+        """
         super().__init__()
         self.model = model
         self.sequence = 0
@@ -188,6 +204,7 @@ class Context(_Owner):
         params.n_seq_max = sequences
         # One memory for all: what two sequences share is held once, and none of them has a fixed part.
         params.kv_unified = True
+        params.type_k = KEY_TYPES[keys]
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
         # Over thousands of visual tokens it adds up in F16: logits were off by 5 % of their spread, 0.1 % without.
@@ -227,9 +244,13 @@ class Context(_Owner):
         llama_cpp.llama_memory_seq_rm(self._memory, target, -1, -1)
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
+    def state_size(self, sequence: int) -> int:
+        """Bytes of a sequence's memory."""
+        return int(llama_cpp.llama_state_seq_get_size(self.pointer, sequence))
+
     def state(self, sequence: int) -> npt.NDArray[np.uint8]:
         """A sequence's memory as bytes that `restore` takes."""
-        size = llama_cpp.llama_state_seq_get_size(self.pointer, sequence)
+        size = self.state_size(sequence)
         state = np.empty(size, dtype=np.uint8)
         with _uninterrupted():
             written = llama_cpp.llama_state_seq_get_data(self.pointer, _bytes_of(state), size, sequence)
@@ -247,25 +268,36 @@ class Context(_Owner):
             _words.clear()
         return bool(read == len(state))
 
+    def repeat(self, state: npt.NDArray[np.uint8]) -> bool:
+        """Puts what `state` gave into the first sequence once more, at the same positions; False without room.
+
+        Needs a second sequence. For measuring alone: what follows attends to all copies.
+        """
+        if not self.restore(1, state):
+            return False
+        llama_cpp.llama_memory_seq_cp(self._memory, 1, 0, -1, -1)
+        llama_cpp.llama_memory_seq_rm(self._memory, 1, -1, -1)
+        return True
+
     def push_tokens(self, tokens: Sequence[int], *, logits: bool = False) -> None:
         """Appends tokens to the selected sequence; `logits` asks for those of the last one."""
         ids = np.asarray(tokens, dtype=np.int32)
-        for begin in range(0, len(ids), BATCH):
-            part = ids[begin : begin + BATCH]
+        for piece, ends in batches(len(ids)):
+            part = ids[piece]
             batch = llama_cpp.llama_batch(
                 n_tokens=len(part), token=part.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
             )
-            self._decode(batch, logits and begin + BATCH >= len(ids))
+            self._decode(batch, logits and ends)
 
     def push_embeddings(self, embeddings: Floats, *, logits: bool = False) -> None:
         """Appends visual tokens of shape (tokens, width); `logits` asks for those of the last one."""
         if embeddings.ndim != 2 or embeddings.shape[1] != self.model.width:
             raise EngineError(f"embeddings of shape {embeddings.shape}, the model is {self.model.width} wide")
         rows = np.ascontiguousarray(embeddings, dtype=np.float32)
-        for begin in range(0, len(rows), BATCH):
-            part = rows[begin : begin + BATCH]
+        for piece, ends in batches(len(rows)):
+            part = rows[piece]
             batch = llama_cpp.llama_batch(n_tokens=len(part), embd=part.ctypes.data_as(ctypes.POINTER(ctypes.c_float)))
-            self._decode(batch, logits and begin + BATCH >= len(rows))
+            self._decode(batch, logits and ends)
 
     def _decode(self, batch: Any, logits: bool) -> None:
         count = batch.n_tokens
@@ -297,6 +329,12 @@ class Context(_Owner):
                 f"again, with a larger type"
             )
         return values
+
+
+def batches(count: int) -> Iterator[tuple[slice, bool]]:
+    """The slices in which `count` tokens go through the decoder, and whether each is the last."""
+    for begin in range(0, count, BATCH):
+        yield slice(begin, begin + BATCH), begin + BATCH >= count
 
 
 def _bytes_of(data: npt.NDArray[np.uint8]) -> Any:

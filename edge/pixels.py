@@ -5,12 +5,15 @@ Training and the phone both come through here, so preprocessing exists once.
 
 import io
 import os
+import stat
 import warnings
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from magicvl.edge.plan import Plan
 from magicvl.errors import PictureError
@@ -21,6 +24,20 @@ PictureSource = str | os.PathLike[str] | bytes | Image.Image
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 MAX_PIXELS = 2**27
 """Most pixels of a picture that is decoded: 134 million, 400 MB as RGB."""
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that make rows of columns."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """A picture as its header has it, upright."""
+
+    width: int
+    """In px."""
+    height: int
+    """In px."""
+    kind: str | None = None
+    """Pillow's name of its format, None where it is not known."""
 
 
 def open_picture(source: PictureSource) -> Image.Image:
@@ -47,6 +64,19 @@ def check_header(source: str | os.PathLike[str]) -> tuple[int, int]:
     with _open(source, name) as picture:
         _check_size(picture, name)
         return picture.width, picture.height
+
+
+def read_header(source: str | os.PathLike[str]) -> Header:
+    """What a picture's header says; no pixel is decoded. Raises PictureError where `open_picture` would for it."""
+    name = os.fspath(source)
+    with _open(source, name) as picture:
+        _check_size(picture, name)
+        turned = False
+        # What is wrong with them is said when the picture is opened.
+        with suppress(OSError, SyntaxError, ValueError, EOFError):
+            turned = picture.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+        width, height = picture.size
+        return Header(height, width, picture.format) if turned else Header(width, height, picture.format)
 
 
 def cut(picture: Image.Image, plan: Plan) -> list[Pixels]:
@@ -86,13 +116,7 @@ def _resampled(picture: Image.Image, size: tuple[int, int], name: str) -> Image.
 
 def _open(source: str | os.PathLike[str] | bytes, name: str) -> Image.Image:
     if not isinstance(source, bytes):
-        path = Path(source)
-        if not path.exists():
-            raise PictureError(f"{name}: no such file")
-        if path.is_dir():
-            raise PictureError(f"{name}: a directory, not a picture")
-        if path.stat().st_size == 0:
-            raise PictureError(f"{name}: the file is empty")
+        _check_file(Path(source), name)
     try:
         with warnings.catch_warnings():
             # Pillow's own limit warns at 89 million pixels; ours below is the one that counts.
@@ -104,6 +128,21 @@ def _open(source: str | os.PathLike[str] | bytes, name: str) -> Image.Image:
         raise PictureError(f"{name}: its header claims more than {MAX_PIXELS:,} px, the most that is decoded") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise PictureError(f"{name}: cannot be read as a picture ({error})") from None
+
+
+def _check_file(path: Path, name: str) -> None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise PictureError(f"{name}: no such file") from None
+    except OSError as error:
+        raise PictureError(f"{name}: it can't be read ({error.strerror})") from None
+    except ValueError as error:  # a name with a null byte
+        raise PictureError(f"{name!r}: no such file ({error})") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise PictureError(f"{name}: a directory, not a picture")
+    if found.st_size == 0:
+        raise PictureError(f"{name}: the file is empty")
 
 
 def _check_size(picture: Image.Image, name: str) -> None:

@@ -6,12 +6,13 @@ beginning that it has in common with any sequence that is held, whoever made it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from magicvl.edge.llama import Context
+if TYPE_CHECKING:
+    from magicvl.edge.llama import Context
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Slot:
 class Sequences:
     """The context and what it holds: `count` sequences, the least recently used given up first."""
 
-    def __init__(self, make: Callable[[int, int], Context], count: int, limit: int) -> None:
+    def __init__(self, make: "Callable[[int, int], Context]", count: int, limit: int) -> None:
         """`make` gives a context of so many tokens and sequences; together they hold at most `limit` tokens."""
         self._make = make
         self._limit = limit
@@ -71,7 +72,7 @@ class Sequences:
         self._requests = 0
         self.context: Context | None = None
 
-    def begin(self, owner: object, elements: Sequence[Element], room: int) -> tuple[Context, Slot, int]:
+    def begin(self, owner: object, elements: Sequence[Element], room: int) -> "tuple[Context, Slot, int]":
         """Makes ready to go on with `elements`, for `room` tokens in all.
 
         Returns the context, the slot, and how many of the elements are held; the last is left to be computed, for
@@ -96,13 +97,17 @@ class Sequences:
             if slot.owner is owner:
                 self._empty(slot)
 
-    def state(self, owner: object) -> tuple[list[Element], npt.NDArray[np.uint8]] | None:
-        """What an owner's sequence holds, and its memory as bytes; None where nothing is held."""
+    def state(self, owner: object, most: int | None = None) -> tuple[list[Element], npt.NDArray[np.uint8]] | None:
+        """What an owner's sequence holds, and its memory as bytes.
+
+        None where nothing is held, or where that is more than `most` bytes.
+        """
         for slot in self._slots:
             if slot.owner is owner and slot.elements and self.context is not None:
-                if self.context.select(slot.number, token_count(slot.elements)):
+                if not self.context.select(slot.number, token_count(slot.elements)):
+                    slot.elements = []
+                elif most is None or self.context.state_size(slot.number) <= most:
                     return list(slot.elements), self.context.state(slot.number)
-                slot.elements = []
         return None
 
     def restore(self, owner: object, elements: Sequence[Element], state: npt.NDArray[np.uint8]) -> bool:
@@ -135,7 +140,7 @@ class Sequences:
             self._empty(slot)
         return slot
 
-    def _with_room(self, slot: Slot, room: int) -> Context:
+    def _with_room(self, slot: Slot, room: int) -> "Context":
         """A context in which the slot can grow to `room` tokens, others given up where they stand in the way."""
 
         def needed() -> int:

@@ -5,17 +5,18 @@ had to go they are computed again, from tiles that the engine's cache may still 
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
-from magicvl.edge.answer import Answer, OptionArguments, Options
-from magicvl.edge.bundle import Lock
+from magicvl.edge.answer import Answer, OptionArguments, Options, Progress, drain
 from magicvl.edge.pixels import PictureSource
 from magicvl.edge.prompt import Message, Picture, Spoken
 from magicvl.edge.request import CutPicture, Request, as_pictures, open_and_cut
-from magicvl.edge.sequences import Sequences
 from magicvl.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    from magicvl.edge.engine import Engine
 
 Overflow = Literal["error", "drop"]
 """Where a turn does not fit into the context: an error, or the oldest turns are left out."""
@@ -32,33 +33,10 @@ class Turn:
     answer: Spoken
 
 
-class Answers(Protocol):
-    """What a conversation needs of the engine."""
-
-    lock: Lock
-    context: int
-    sequences: Sequences
-    build: str
-    """What decides the last bits of its numbers beside the weights."""
-
-    def read(self, messages: Sequence[Message], pictures: Sequence[CutPicture]) -> Request:
-        """Messages as the decoder is fed."""
-
-    def generate(
-        self,
-        request: Request,
-        options: Options,
-        owner: object,
-        started: float,
-        progress: Callable[[str, int, int], None] | None = None,
-    ) -> Generator[str, None, Answer]:
-        """Answers a request."""
-
-
 class Session:
     """A conversation with an engine. Closing the engine ends it; `close` gives its memory up before."""
 
-    def __init__(self, engine: Answers, *, system: str | None = None, overflow: Overflow = "error") -> None:
+    def __init__(self, engine: "Engine", *, system: str | None = None, overflow: Overflow = "error") -> None:
         """`system` goes before the first turn. Raises UsageError for an unknown `overflow`."""
         if overflow not in ("error", "drop"):
             raise UsageError(f"overflow {overflow!r}: it must be 'error' or 'drop'")
@@ -83,13 +61,7 @@ class Session:
         self, prompt: str, pictures: PictureSource | Sequence[PictureSource] = (), options: Options | None = None
     ) -> Answer:
         """The next answer with plans, token counts and timings."""
-        pieces = self.start(prompt, pictures, options)
-        while True:
-            try:
-                next(pieces)
-            except StopIteration as end:
-                answer: Answer = end.value
-                return answer
+        return drain(self.start(prompt, pictures, options))
 
     def stream(
         self, prompt: str, pictures: PictureSource | Sequence[PictureSource] = (), options: Options | None = None
@@ -102,7 +74,7 @@ class Session:
         prompt: str,
         pictures: PictureSource | Sequence[PictureSource] = (),
         options: Options | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Generator[str, None, Answer]:
         """As `stream`, reporting progress as `Engine.start` does; the generator returns the Answer.
 

@@ -1,7 +1,7 @@
 """A conversation on disk: one zip file with its words, its tiles as PNG, and its keys and values.
 
 The keys and values go into native code, so they are taken only where this user's own key has signed them and they
-are of this model and build. Else the conversation is read again from its tiles, with the same result.
+are of this model, build and type. Else the conversation is read again from its tiles, with the same result.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ from magicvl.edge.request import CutPicture
 from magicvl.edge.sequences import Element, SeenTile
 from magicvl.edge.session import Session, Turn
 from magicvl.errors import UsageError
+
+if TYPE_CHECKING:
+    from magicvl.edge.engine import Engine
 
 FORMAT: Final = 1
 MOST_WORDS: Final = 64 * 2**20
@@ -43,9 +46,12 @@ _DAMAGE: Final = (
 )
 
 
-def save_session(session: Session, path: Path) -> None:
-    """Writes a conversation; the file is there whole or not at all. Raises UsageError where it can't be written."""
-    held = session.engine.sequences.state(session.owner)
+def save_session(session: Session, path: Path, most_state: int | None = None) -> bool:
+    """Writes a conversation; the file is there whole or not at all. Raises UsageError where it can't be written.
+
+    Keys and values of more than `most_state` bytes are left out. Returns whether they are in it.
+    """
+    held = session.engine.sequences.state(session.owner, most_state)
     words = json.dumps(_words(session, held[0] if held else [])).encode()
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -56,7 +62,7 @@ def save_session(session: Session, path: Path) -> None:
                     for tile, pixels in enumerate(picture.tiles):
                         file.writestr(_tile_name(turn, number, tile), _png(pixels))
             if held is not None:
-                state = held[1].tobytes()
+                state = held[1].data
                 file.writestr("state.bin", state)
                 file.writestr("state.mac", _mac(_key(), words, state))
         partial.replace(path)
@@ -65,9 +71,10 @@ def save_session(session: Session, path: Path) -> None:
     finally:
         with suppress(OSError):
             partial.unlink()
+    return held is not None
 
 
-def load_session(engine: Any, path: Path) -> Session:
+def load_session(engine: "Engine", path: Path) -> Session:
     """Reads what `save_session` wrote. Raises UsageError where it is damaged, or of another model."""
     try:
         with zipfile.ZipFile(path) as file:
@@ -88,6 +95,7 @@ def _words(session: Session, held: Sequence[Element]) -> dict[str, object]:
         "format": FORMAT,
         "model": _model(session.engine.lock),
         "build": session.engine.build,
+        "keys": session.engine.key_type,
         "system": session.system,
         "overflow": session.overflow,
         "turns": [
@@ -108,7 +116,7 @@ def _model(lock: Lock) -> dict[str, str]:
     return {name: entry.sha256 for name, entry in sorted(lock.files.items())}
 
 
-def _session(engine: Any, data: dict[str, Any], file: zipfile.ZipFile) -> Session:
+def _session(engine: "Engine", data: dict[str, Any], file: zipfile.ZipFile) -> Session:
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']}, this version reads {FORMAT}")
     if data["model"] != _model(engine.lock):
@@ -132,10 +140,10 @@ def _turn(lock: Lock, number: int, turn: dict[str, Any], file: zipfile.ZipFile) 
 
 
 def _take_state(
-    engine: Any, session: Session, data: dict[str, Any], words: bytes, file: zipfile.ZipFile, most: int
+    engine: "Engine", session: Session, data: dict[str, Any], words: bytes, file: zipfile.ZipFile, most: int
 ) -> None:
     """Puts keys and values back; `most` is the size of the file, in which they lie as they are."""
-    if data["build"] != engine.build or not data["held"]:
+    if (data["build"], data.get("keys", "f16")) != (engine.build, engine.key_type) or not data["held"]:
         return
     state = _member(file, "state.bin", most)
     if not hmac.compare_digest(_mac(_key(), words, state), _member(file, "state.mac", hashlib.sha256().digest_size)):
@@ -197,7 +205,7 @@ def _token(value: Any, lock: Lock) -> int:
     return int(value)
 
 
-def _mac(key: bytes, words: bytes, state: bytes) -> bytes:
+def _mac(key: bytes, words: bytes, state: bytes | memoryview) -> bytes:
     signed = hmac.new(key, hashlib.sha256(words).digest(), hashlib.sha256)
     signed.update(state)
     return signed.digest()

@@ -11,14 +11,16 @@ import subprocess
 import sys
 import termios
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from magicvl import DEFAULT_BUNDLE
+from magicvl import DEFAULT_BUNDLE, chat_command
 from magicvl.chat_command import Chat, ChatCall, Screen, shown
+from magicvl.edge import llama
 from magicvl.edge.answer import Options
 from magicvl.edge.engine import Engine
 
@@ -152,6 +154,91 @@ def test_the_oldest_turn_goes_by_choice_and_it_is_said() -> None:
     assert "left out the oldest turn: the context of 200 tokens is full" in notes
 
 
+def state_in(path: Path) -> bool:
+    with zipfile.ZipFile(path) as file:
+        return "state.bin" in file.namelist()
+
+
+def test_large_keys_and_values_are_written_when_the_chat_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other, copy = tmp_path / "talk", tmp_path / "other", tmp_path / "copy"
+    monkeypatch.setattr(chat_command, "AUTOSAVE_STATE", 1000)
+    with Engine(DEFAULT_BUNDLE, threads=1) as engine:
+        engine.save_session(engine.session(), other)
+        talk, notes = talk_to(engine, ChatCall([DEMO], Options(), session=path, quiet=True))
+        for leave in ("/clear", f"/load {other}"):
+            talk.take("How many stars are there?", lambda: False)
+            assert not state_in(path)
+            talk.take(f"/save {copy}", lambda: False)
+            assert state_in(copy) and not state_in(path)
+            talk.take(leave, lambda: False)
+            assert state_in(path)
+            # What is left is not written over by what comes after it.
+            before = path.read_bytes()
+            talk.keep_state()
+            assert path.read_bytes() == before
+        assert notes[-1] == f"from now on {other} is written after every answer"
+        talk.take("What colour is the background?", lambda: False)
+        assert not state_in(other)
+        talk.keep_state()
+        assert state_in(other) and path.read_bytes() == before
+        monkeypatch.setattr(chat_command, "AUTOSAVE_STATE", 10**8)
+        talk.take("What colour is the background?", lambda: False)
+        assert state_in(other)
+    assert not talk.failed
+
+
+def test_a_killed_chat_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "talk"
+    small = "import magicvl.chat_command as c; c.AUTOSAVE_STATE = 0"
+    command = [sys.executable, "-c", f"{small}\n{MAIN}", "chat", DEMO, "--session", path, "--threads", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b"How many stars are there?\n")
+        process.stdin.flush()
+        answer = process.stdout.readline().decode().rstrip()
+        deadline = time.monotonic() + 60
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    assert not state_in(path)
+    done = piped("/history\n", "--session", path, "--quiet")
+    assert done.stdout.splitlines() == ["> [192 x 192 px] How many stars are there?", answer]
+    with Engine(DEFAULT_BUNDLE, threads=1) as engine:
+        expected = engine.session()
+        expected.ask("How many stars are there?", DEMO)
+        said = expected.ask("What colour is the background?")
+        engine.sequences.forget()
+        assert engine.open_session(path).ask("What colour is the background?") == said
+
+
+def test_a_line_s_error_shows_its_traceback_where_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    with Engine(DEFAULT_BUNDLE, threads=1) as engine:
+        for debug in (False, True):
+            talk, notes = talk_to(engine, ChatCall((), Options(), debug=debug))
+            assert talk.take("/image nowhere.png", lambda: False)
+            assert notes == ["nowhere.png: no such file"]
+            assert ("Traceback" in capsys.readouterr().err) == debug
+
+
+def test_an_answer_is_stopped_between_two_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama, "BATCH", 32)
+    with Engine(DEFAULT_BUNDLE, threads=1) as engine:
+        talk, notes = talk_to(engine, ChatCall((), Options(max_tokens=4)))
+        asked: list[bool] = []
+
+        def stopped() -> bool:
+            asked.append(True)
+            return len(asked) > 2
+
+        talk.take("x " * 150, stopped)
+        assert notes[-1] == "stopped: this turn is not kept" and len(asked) == 3
+        talk.take("x " * 150, lambda: False)
+        held = re.search(r"held (\d+)", notes[-1])
+        assert held is not None and int(held[1]) == 96
+
+
 def test_an_answer_is_stopped_between_two_tiles() -> None:
     with Engine(DEFAULT_BUNDLE, threads=1) as engine:
         talk, notes = talk_to(engine, ChatCall([DEMO], Options(), quiet=True))
@@ -175,6 +262,7 @@ def test_an_answer_is_stopped_between_two_tiles() -> None:
     [
         (["nowhere.png"], "no such file"),
         (["--session", "nowhere/talk"], "there is no directory nowhere"),
+        (["--session", "x" * 300], "no file can have this name (File name too long)"),
         (["--cache-size", "5"], "no effect without --cache"),
         (["--seed", "1"], "no effect at temperature 0"),
         (["--overflow", "maybe"], "overflow"),

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from magicvl.ctrl_c import ctrl_c
 from magicvl.edge.answer import Options
 from magicvl.edge.batch_output import Output, Record, Tally, make_job
 from magicvl.edge.batch_progress import progress_line
@@ -141,7 +141,7 @@ def ask_batch(
     BundleError, MagicVLError before or between rows; what goes wrong in a row is in its row.
     """
     for path in (call.output, call.output.with_name(f"{call.output.name}.job")):
-        if path.exists() and call.questions.exists() and path.samefile(call.questions):
+        if os.path.exists(path) and os.path.exists(call.questions) and path.samefile(call.questions):
             raise UsageError(f"{path}: the rows are read from this file; give another -o")
     if call.engine == "ray":
         from magicvl.batch_ray import check_ray
@@ -180,7 +180,7 @@ def _answer(
     board = _Board(output, total, note)
     with ExitStack() as stack:
         records = stack.enter_context(_records(rows, call, model, threads, board))
-        stopped = stack.enter_context(ctrl_c())
+        stopped = stack.enter_context(ctrl_c("\nmagicvl: stopping after this row; Ctrl-C again stops at once\n"))
         stack.callback(board.clear)
         board.draw()
         write_rows(records, output, board.tell, stopped)
@@ -202,30 +202,6 @@ def _records(
 
     with Engine(model, threads=threads, cache=call.cache, cache_bytes=call.cache_bytes) as engine:
         yield answer_rows(engine, rows, board.stage)
-
-
-@contextmanager
-def ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed; pressed again it is a KeyboardInterrupt."""
-    asked = False
-
-    def ask(_signal: int, _frame: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        # Not print: the signal may have come in the middle of one.
-        os.write(2, b"\nmagicvl: stopping after this row; Ctrl-C again stops at once\n")
-
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Board:

@@ -1,23 +1,26 @@
 """`magicvl chat`: a conversation in a terminal, or line by line through pipes."""
 
 import os
-import signal
 import sys
 import time
+import traceback
 import unicodedata
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from magicvl.chat_lines import Command, help_text, parse
-from magicvl.edge.answer import Answer, Options
-from magicvl.edge.engine import Engine, Progress
+from magicvl.ctrl_c import ctrl_c
+from magicvl.edge.answer import Answer, Options, Progress
+from magicvl.edge.engine import Engine
 from magicvl.edge.pixels import check_header, open_picture
 from magicvl.edge.plan import Plan, plan, scale_note
 from magicvl.edge.session import Overflow, Session
-from magicvl.errors import MagicVLError, PictureError, UsageError
+from magicvl.errors import MagicVLError, UsageError
+
+AUTOSAVE_STATE: Final = 16 * 2**20
+"""Most bytes of keys and values that are written after every answer; more are written when the chat is left."""
 
 Note = Callable[[str], None]
 Stopped = Callable[[], bool]
@@ -32,15 +35,22 @@ class ChatCall:
     options: Options
     system: str | None = None
     session: Path | None = None
-    """Gone on with where it is there, and written after every answer."""
+    """Gone on with where it is there, and written after every answer; a long one's keys and values at the end."""
     overflow: Overflow | None = None
     """None for what the session's file says, in a new conversation `error`."""
     quiet: bool = False
+    debug: bool = False
+    """Errors of a line come with their tracebacks."""
 
     def check(self) -> None:
         """What can be known to be wrong before a model is loaded. Raises UsageError, PictureError."""
-        if self.session is not None and not self.session.parent.is_dir():
-            raise UsageError(f"--session {self.session}: there is no directory {self.session.parent}")
+        if self.session is not None:
+            if not os.path.isdir(self.session.parent):
+                raise UsageError(f"--session {self.session}: there is no directory {self.session.parent}")
+            try:
+                self.session.exists()
+            except OSError as error:
+                raise UsageError(f"--session {self.session}: no file can have this name ({error.strerror})") from None
         for picture in self.pictures:
             check_header(picture)
 
@@ -68,7 +78,9 @@ def chat(call: ChatCall, engine: Engine, note: Note, progress: Progress | None) 
     """
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     talk = Chat(call, engine, Screen(terminal, note), progress)
-    return _from_terminal(talk) if terminal else _from_lines(talk)
+    code = _from_terminal(talk) if terminal else _from_lines(talk)
+    talk.keep_state()
+    return code
 
 
 class Screen:
@@ -110,7 +122,10 @@ class Chat:
         self._quiet = call.quiet
         self._progress = progress
         self._waiting: list[Waiting] = []
+        self._debug = call.debug
         self._autosave = call.session
+        self._stateless = False
+        """Whether the file of the conversation lacks its keys and values."""
         self._own: set[Path] = set()
         if call.session is not None and call.session.exists():
             self._session = self._open(call.session)
@@ -134,8 +149,16 @@ class Chat:
                 self._ask(meant, stopped)
         except (MagicVLError, OSError) as error:
             self.failed = True
+            if self._debug:
+                traceback.print_exc()
             self.screen.error(" ".join(str(error).split()))
         return True
+
+    def keep_state(self) -> None:
+        """Writes what was too large to be written after every answer. Raises UsageError."""
+        if self._autosave is not None and self._stateless:
+            self._write(self._autosave)
+            self._stateless = False
 
     def _obey(self, command: Command) -> bool:
         match command.name:
@@ -181,7 +204,7 @@ class Chat:
         new, self._waiting = len(self._waiting), []
         self._tell(answer, new, time.perf_counter() - started)
         if self._autosave is not None:
-            self._write(self._autosave)
+            self._write(self._autosave, AUTOSAVE_STATE)
 
     def _print(self, pieces: Generator[str, None, Answer], stopped: Stopped) -> Answer:
         begun = False
@@ -223,10 +246,7 @@ class Chat:
 
     def _look(self, path: Path) -> Waiting:
         """Reads the whole picture: one that is damaged is better known now."""
-        try:
-            return Waiting(path, plan(*open_picture(path).size, self._engine.lock.grid, self._options.budget))
-        except OSError as error:
-            raise PictureError(f"{path}: it can't be read ({error.strerror})") from None
+        return Waiting(path, plan(*open_picture(path).size, self._engine.lock.grid, self._options.budget))
 
     def _list(self) -> None:
         for each in self._waiting:
@@ -244,11 +264,15 @@ class Chat:
         self._write(path)
         self.screen.note(f"saved {path}: {_count(len(self._session.turns), 'turn')}")
 
-    def _write(self, path: Path) -> None:
-        self._engine.save_session(self._session, path)
+    def _write(self, path: Path, most_state: int | None = None) -> None:
+        whole = self._engine.save_session(self._session, path, most_state=most_state)
+        if path == self._autosave:
+            self._stateless = not whole
         self._own.add(path.resolve())
 
     def _load(self, path: Path) -> None:
+        # Before another conversation takes its place in the engine.
+        self.keep_state()
         session = self._open(path)
         self._session.close()
         self._session = session
@@ -264,6 +288,7 @@ class Chat:
         return session
 
     def _clear(self) -> None:
+        self.keep_state()
         self._session.close()
         self._session = self._new()
         self._waiting = []
@@ -335,7 +360,7 @@ def _from_terminal(talk: Chat) -> int:
             talk.screen.note("Ctrl-C again leaves, and so does Ctrl-D")
             continue
         warned = False
-        with _ctrl_c() as stopped:
+        with ctrl_c() as stopped:
             if not talk.take(_sound(line), stopped):
                 return 0
 
@@ -352,29 +377,6 @@ def _sound(line: str) -> str:
     if line.startswith("/"):
         return line
     return line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[Stopped]:
-    """Whether Ctrl-C was pressed; pressed again it is a KeyboardInterrupt.
-
-    An answer is stopped between two pieces or tiles, where the engine is whole.
-    """
-    pressed = False
-
-    def press(_signal: int, _frame: object) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _count(number: int, what: str) -> str:

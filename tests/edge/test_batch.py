@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from magicvl import cli
-from magicvl.batch_command import ctrl_c
+from magicvl.ctrl_c import ctrl_c
 from magicvl.edge.answer import Options
 from magicvl.edge.batch import answer_row, answer_rows
 from magicvl.edge.batch_output import Job, Output, Tally, make_job
@@ -257,6 +257,8 @@ def test_what_is_not_ours_is_refused(tmp_path: Path) -> None:
         Output(tmp_path, JOB, {1})
     with pytest.raises(UsageError, match="no such directory"):
         Output(tmp_path / "no" / "out.jsonl", JOB, {1})
+    with pytest.raises(MagicVLError, match=r"cannot be written \(File name too long\)"):
+        Output(tmp_path / ("x" * 300), JOB, {1})
 
 
 @pytest.mark.parametrize("line", ["words", "{}", '{"row": 9, "error": "x"}', '{"row": 1, "error": "x"}', "\0\0\0"])
@@ -425,7 +427,7 @@ def test_a_grammar_holds_for_every_row(
 
 def test_ctrl_c_asks_to_stop_and_pressed_again_stops(capfd: pytest.CaptureFixture[str]) -> None:
     handler = signal.getsignal(signal.SIGINT)
-    with ctrl_c() as stopped:
+    with ctrl_c("stopping after this row") as stopped:
         assert not stopped()
         os.kill(os.getpid(), signal.SIGINT)
         assert stopped() and "stopping after this row" in capfd.readouterr().err

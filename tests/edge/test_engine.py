@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from magicvl.edge import engine as engine_module
 from magicvl.edge import llama
-from magicvl.edge.answer import Answer, Options
+from magicvl.edge.answer import Options, drain
 from magicvl.edge.bundle import read_bundle, sha256
 from magicvl.edge.engine import Engine
 from magicvl.edge.llama import Context, Sampler
@@ -165,6 +165,26 @@ def test_an_end_token_stops_and_is_not_spelled(
     assert (answer.finish_reason, answer.usage.completion_tokens) == ("stop", 3)
 
 
+def test_keys_in_q8_0_take_less_memory_and_change_little(
+    tiny_bundle: Path, engine: Engine, make_picture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture, words = make_picture(400, 400), "what is it? " * 20
+    with Engine(tiny_bundle, threads=1, key_type="q8_0") as small:
+        expected, found = engine.logits(picture, words), small.logits(picture, words)
+        assert 0 < np.abs(found - expected).max() < 0.02 * np.ptp(expected)
+        assert found.argmax() == expected.argmax()
+        sizes = [len(each.sequences.context.state(0)) / each.sequences.context.position for each in (small, engine)]
+        # Of four bytes for a number's key and value, q8_0 takes 2 + 34 / 32.
+        assert sizes[0] / sizes[1] == pytest.approx((2 + 34 / 32) / 4, rel=0.02)
+        assert small.answer(picture, "another", max_tokens=3).usage.cached_tokens > 144
+    with pytest.raises(UsageError, match="keys in 'q4_0': there are f16, q8_0"):
+        Engine(tiny_bundle, key_type="q4_0")
+    assert engine._model.key_width == 32
+    monkeypatch.setattr(llama.Model, "key_width", 80)
+    with pytest.raises(UsageError, match="80 numbers wide, no multiple of 32; keep f16"):
+        Engine(tiny_bundle, key_type="q8_0")
+
+
 def test_sampling_repeats_with_its_seed_and_varies_without(engine: Engine, make_picture: Make) -> None:
     def sampled(**options: float) -> str:
         return engine.ask(make_picture(32, 32), "x", max_tokens=24, **options)
@@ -231,12 +251,21 @@ def test_progress_counts_tiles_and_prompt_tokens(engine: Engine, make_picture: M
     assert [done for _, done, _ in prompt] == sorted(done for _, done, _ in prompt)
 
 
-def drain(stream: Iterator[str]) -> Answer:
-    while True:
-        try:
-            next(stream)
-        except StopIteration as end:
-            return end.value
+def test_progress_counts_each_batch(engine: Engine, make_picture: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(llama, "BATCH", 40)
+    engine.sequences.forget()
+    picture, words = make_picture(384, 384), "x " * 60
+    stream = engine.start(
+        picture,
+        words,
+        Options(max_tokens=1),
+        progress=lambda stage, done, _: seen.append(done) if stage != "tile" else None,
+    )
+    total = drain(stream).usage.prompt_tokens
+    steps = np.diff([0, *seen])
+    assert seen[-1] == total and steps.min() > 0 and steps.max() == 40
+    assert len(seen) > total // 40
 
 
 @pytest.mark.parametrize("where", ["encode", "push_tokens", "push_embeddings"])

@@ -161,6 +161,17 @@ def test_missing_files_and_directories_are_named(tmp_path: Path) -> None:
         open_picture(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("x" * 300, "File name too long"), ("a\0b", "null byte"), ("loop", "symbolic links")]
+)
+def test_names_that_no_file_can_have_are_one_line(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for read in (open_picture, check_header):
+        with pytest.raises(PictureError, match=words) as caught:
+            read(tmp_path / name)
+        assert "\n" not in str(caught.value) and "\0" not in str(caught.value)
+
+
 def test_the_limit_counts_before_decoding(monkeypatch: pytest.MonkeyPatch, corners: Image.Image) -> None:
     monkeypatch.setattr(pixels, "MAX_PIXELS", 199)
     for source in (corners, encoded(corners, "PNG")):

@@ -1,6 +1,10 @@
 """What the decoder holds is gone on with, and gives what a decoder that holds nothing gives."""
 
+import json
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llama_cpp import llama_cpp
 from PIL import Image
 
+from magicvl.edge import llama
+from magicvl.edge.answer import Options, drain
 from magicvl.edge.engine import Engine, _Clock, _silent
 from magicvl.edge.sequences import Element, SeenTile, in_common, token_count
 
@@ -169,6 +176,101 @@ def test_an_error_while_reading_leaves_no_wrong_beginning(
             engine.ask(picture, "one")
         logits, cached = read(engine, None, [picture], "one")
         assert cached > 12 and close(logits, expected)
+
+
+def held_in_memory(engine: Engine) -> int:
+    """Tokens of the first sequence that the native memory holds."""
+    context = engine.sequences.context
+    assert context is not None
+    return int(llama_cpp.llama_memory_seq_pos_max(context._memory, 0)) + 1
+
+
+class Stopper:
+    """Progress that raises at its so manieth call."""
+
+    def __init__(self, calls: int, error: type[BaseException]) -> None:
+        self.calls = calls
+        self.error = error
+        self.read = 0
+
+    def __call__(self, stage: str, done: int, _total: int) -> None:
+        if stage == "prompt token":
+            self.read = done
+        self.calls -= 1
+        if not self.calls:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_what_stops_a_long_prompt_is_gone_on_with(
+    tiny_bundle: Path, make_picture: Make, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """Wherever it is stopped, what is said to be held is what the memory holds."""
+    picture, words = make_picture(416, 384), "x " * 100
+    monkeypatch.setattr(llama, "BATCH", 50)
+    with Engine(tiny_bundle, threads=1) as engine:
+        expected = engine.logits([picture], words)
+        for stop in range(1, 12):
+            engine.sequences.forget()
+            progress = Stopper(stop, error)
+            with pytest.raises(error):
+                drain(engine.start(picture, words, Options(max_tokens=1), progress=progress))
+            elements = engine.sequences._slots[0].elements
+            read_so_far = progress.read
+            assert held_in_memory(engine) == read_so_far
+            # A tile that is read in part is read again.
+            assert read_so_far - 144 < token_count(elements) <= read_so_far
+            logits, cached = read(engine, None, [picture], words)
+            assert cached == token_count(elements)
+            assert close(logits, expected)
+
+
+def test_a_stream_that_is_closed_leaves_what_it_read(tiny_bundle: Path, make_picture: Make) -> None:
+    with Engine(tiny_bundle, threads=1) as engine:
+        stream = engine.stream(make_picture(64, 64), "one", max_tokens=200)
+        for _ in range(5):
+            next(stream)
+        stream.close()
+        assert held_in_memory(engine) == token_count(engine.sequences._slots[0].elements)
+        logits, _ = read(engine, None, [make_picture(64, 64)], "one two")
+        assert close(logits, engine.logits([make_picture(64, 64)], "one two"))
+
+
+INTERRUPTED = """
+import json, signal, sys, time
+from magicvl.edge.answer import Options, drain
+from magicvl.edge.engine import Engine
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+told = []
+
+def progress(stage, done, total):
+    told.append(done)
+    print(done, flush=True)
+    time.sleep(0.1)
+
+with Engine(sys.argv[1], threads=1) as engine:
+    words = "x " * 1000
+    try:
+        drain(engine.start([], words, Options(max_tokens=1), progress=progress))
+    except KeyboardInterrupt:
+        pass
+    again = engine.answer([], words, max_tokens=4)
+with Engine(sys.argv[1], threads=1) as fresh:
+    same = fresh.answer([], words, max_tokens=4).tokens == again.tokens
+print(json.dumps([told[-1], again.usage.cached_tokens, again.usage.prompt_tokens, same]))
+"""
+
+
+def test_ctrl_c_stops_a_long_prompt_after_a_batch(tiny_bundle: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, tiny_bundle], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"{llama.BATCH}\n"
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    last, cached, total, same = json.loads(said.splitlines()[-1])
+    # It may come after a batch and before that is told.
+    assert cached in (last, last + llama.BATCH) and cached < total / 2 and same
 
 
 def test_nothing_in_common_begins_anew(tiny_bundle: Path) -> None:

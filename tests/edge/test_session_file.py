@@ -58,7 +58,7 @@ def test_it_goes_on_with_the_same_tokens_and_reads_nothing_again(
     assert [name.name for name in path.parent.iterdir() if "part" in name.name] == []
 
 
-@pytest.mark.parametrize("fault", ["another key", "changed words", "another build", "no state"])
+@pytest.mark.parametrize("fault", ["another key", "changed words", "another build", "another type", "no state"])
 def test_keys_and_values_of_others_are_computed_again(
     tiny_bundle: Path, saved: tuple[Path, tuple[int, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
@@ -69,11 +69,28 @@ def test_keys_and_values_of_others_are_computed_again(
         rewrite(path, lambda data: data | {"overflow": "error"})
     elif fault == "another build":
         rewrite(path, lambda data: data | {"build": "x"})
-    else:
+    elif fault == "no state":
         rewrite(path, lambda data: data, leave=("state.bin",))
-    with Engine(tiny_bundle, threads=1) as engine:
+    with Engine(tiny_bundle, threads=1, key_type="q8_0" if fault == "another type" else "f16") as engine:
         monkeypatch.setattr(engine.sequences, "restore", lambda *_: pytest.fail("native code saw it"))
         answer = engine.open_session(path).answer("three", options=SIX)
+    assert (answer.usage.cached_tokens, answer.tokens) == (0, expected)
+
+
+def test_large_keys_and_values_are_left_out_where_wanted(tiny_bundle: Path, make_picture: Make, tmp_path: Path) -> None:
+    small, whole = tmp_path / "small", tmp_path / "whole"
+    with Engine(tiny_bundle, threads=1) as engine:
+        session = talk(engine, make_picture)
+        assert engine.save_session(session, whole)
+        with zipfile.ZipFile(whole) as file:
+            size = file.getinfo("state.bin").file_size
+        assert engine.save_session(session, small, most_state=size)
+        assert not engine.save_session(session, small, most_state=size - 1)
+        with zipfile.ZipFile(small) as file:
+            assert not {"state.bin", "state.mac"} & set(file.namelist())
+        expected = session.answer("three", options=SIX).tokens
+    with Engine(tiny_bundle, threads=1) as engine:
+        answer = engine.open_session(small).answer("three", options=SIX)
     assert (answer.usage.cached_tokens, answer.tokens) == (0, expected)
 
 

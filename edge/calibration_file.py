@@ -1,0 +1,96 @@
+"""Calibrations on disk: one small JSON file for each bundle, machine, build of the library, and number of threads.
+
+They lie in the user's cache folder, so whoever empties it pays with a few seconds of measuring. A file that is
+damaged, or of another version of this program, is as good as none.
+"""
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from magicvl.edge.bundle import Lock
+from magicvl.edge.calibration import Calibration, from_json
+from magicvl.edge.threads import physical_cores, processor, thread_counts
+
+FORMAT: Final = 1
+"""Counted up when what is measured, or how, changes its meaning."""
+MOST_BYTES: Final = 2**16
+"""A file of more is not ours."""
+
+
+def calibration_path(lock: Lock, threads: int | None) -> Path:
+    """Where the calibration of a bundle on this machine lies; `threads` is None for the fastest count."""
+    key = json.dumps(_key(lock, threads), sort_keys=True)
+    return _folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+
+
+def load_calibration(lock: Lock, threads: int | None = None) -> Calibration | None:
+    """The calibration of a bundle on this machine, None where there is none that can be read. No native code runs."""
+    try:
+        path = calibration_path(lock, threads)
+        if path.stat().st_size > MOST_BYTES:
+            return None
+        data = json.loads(path.read_bytes())
+        # The name is only a hash, and files get copied.
+        if data["key"] != _key(lock, threads):
+            return None
+        found = from_json(data["calibration"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, RuntimeError):
+        return None
+    return found if found.threads in (thread_counts() if threads is None else (threads,)) else None
+
+
+def best_threads(lock: Lock) -> int:
+    """The number of threads that was measured to be the fastest; the physical cores where none was measured."""
+    found = load_calibration(lock)
+    return physical_cores() if found is None else found.threads
+
+
+def save_calibration(lock: Lock, threads: int | None, calibration: Calibration) -> bool:
+    """Keeps a calibration; the file is there whole or not at all. False where the folder can't be written."""
+    try:
+        path = calibration_path(lock, threads)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            partial.write_text(json.dumps({"key": _key(lock, threads), "calibration": calibration.to_json()}))
+            partial.replace(path)
+        finally:
+            with suppress(OSError):
+                partial.unlink()
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+def _folder() -> Path:
+    # Path.home() raises RuntimeError for a user without one.
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "magicvl" / "calibration"
+
+
+def _key(lock: Lock, threads: int | None) -> dict[str, object]:
+    """What the numbers depend on, beside what else the machine does."""
+    return {
+        "format": FORMAT,
+        "files": {role: entry.sha256 for role, entry in sorted(lock.files.items())},
+        "picture": repr(lock.grid),
+        "library": _library(),
+        "processor": processor(),
+        "threads": list(thread_counts()) if threads is None else threads,
+    }
+
+
+def _library() -> str:
+    """The native library by its files, so that nothing has to be loaded to know it."""
+    spec = find_spec("llama_cpp")
+    folders = [Path(place) / "lib" for place in (spec.submodule_search_locations or ())] if spec else []
+    folders += [Path(os.environ[name]) for name in ("LLAMA_CPP_LIB_PATH", "MTMD_CPP_LIB") if os.environ.get(name)]
+    digest = hashlib.sha256()
+    for file in (file for folder in folders for file in sorted(folder.glob("lib*"))):
+        status = file.stat()
+        digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
