@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from magicvl.edge.answer import Options, drain
 from magicvl.edge.calibrate_decoder import measure_decoder, room_for, visual_rows
 from magicvl.edge.calibration import Calibration, Memory, Point, rising
 from magicvl.edge.engine import Engine
@@ -55,7 +56,7 @@ def _measured(bundle: str | os.PathLike[str], threads: int, clock: Clock) -> Cal
     with Engine(bundle, threads=threads, memory_bytes=0) as engine:
         loaded = resident()
         shapes = _shapes(engine.lock.grid)
-        start = _start(engine, shapes[0], clock)
+        first = _first(engine, shapes[0], clock)
         # Its context would stand beside the one that is measured.
         engine.sequences.close()
         tile = _tiles(engine, shapes, clock)
@@ -65,7 +66,7 @@ def _measured(bundle: str | os.PathLike[str], threads: int, clock: Clock) -> Cal
     if loaded is not None and decoder.working is not None:
         memory = Memory(loaded, max(loaded, decoder.working), decoder.bytes_per_token)
     found = Calibration(
-        threads, ((threads, 0.0),), tile, decoder.push, decoder.depth, decoder.token, opening, start, memory
+        threads, ((threads, 0.0),), tile, decoder.push, decoder.depth, decoder.token, opening, *first, memory
     )
     tokens = _compared(found)
     return replace(found, trials=((threads, found.encode_s(tokens) + found.push_s(tokens, 0)),))
@@ -129,19 +130,19 @@ def _trial(engine: Engine, tokens: int, clock: Clock) -> float:
         return seconds + median(lambda: context.push_embeddings(rows), clock, context.clear)
 
 
-def _ask(engine: Engine, shape: _Shape) -> None:
-    engine.ask(_noise(shape.side, shape.side), "What is this?", budget=shape.budget, max_tokens=1)
-
-
-def _start(engine: Engine, shape: _Shape, clock: Clock) -> float:
-    """What the first of two equal requests takes more; each is encoded, nothing is kept."""
-    taken: list[float] = []
+def _first(engine: Engine, shape: _Shape, clock: Clock) -> tuple[float, float]:
+    """What the first of two equal requests takes more, until its picture is cut and after that; nothing is kept."""
+    taken: list[tuple[float, float]] = []
     for _ in range(2):
         begun = clock()
-        _ask(engine, shape)
-        taken.append(clock() - begun)
+        options = Options(max_tokens=1, budget=shape.budget)
+        pieces = engine.start(_noise(shape.side, shape.side), "What is this?", options)
+        cut = clock()
+        drain(pieces)
+        taken.append((cut - begun, clock() - cut))
         engine.sequences.forget()
-    return max(0.0, taken[0] - taken[1])
+    (cutting, answering), (again, other) = taken
+    return max(0.0, cutting - again), max(0.0, answering - other)
 
 
 def _tile(engine: Engine, shape: _Shape, clock: Clock) -> float:

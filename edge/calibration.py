@@ -46,8 +46,10 @@ class Calibration:
     """Seconds of a token of the answer, at the beginning."""
     opening: Mapping[str, float]
     """Seconds to decode and resize a megapixel, by format; the slowest stands for formats that are not named."""
-    start: float
-    """Seconds that the first request takes more than later ones."""
+    first_encode: float
+    """Seconds that a process's first request takes more than later ones until its pictures are cut."""
+    first_prefill: float
+    """Seconds that it takes more after that."""
     memory: Memory | None = None
     """None where the system does not tell."""
 
@@ -55,7 +57,7 @@ class Calibration:
         numbers = [
             *(seconds for points in (self.trials, self.tile, self.push) for _, seconds in points),
             *self.opening.values(),
-            *(self.depth, self.token, self.start),
+            *(self.depth, self.token, self.first_encode, self.first_prefill),
             *(asdict(self.memory).values() if self.memory else ()),
         ]
         if not all(isinstance(number, int | float) and isfinite(number) and number >= 0 for number in numbers):
@@ -96,7 +98,8 @@ def from_json(data: Mapping[str, Any]) -> Calibration:
         depth=float(data["depth"]),
         token=float(data["token"]),
         opening={str(kind): float(seconds) for kind, seconds in dict(data["opening"]).items()},
-        start=float(data["start"]),
+        first_encode=float(data["first_encode"]),
+        first_prefill=float(data["first_prefill"]),
         memory=None if memory is None else Memory(**memory),
     )
 

@@ -193,17 +193,7 @@ def plan(width: int, height: int, grid: Grid, budget: int | None = None) -> Plan
         return _plan_as_reference(width, height, grid, budget)
     across, down, bound = _fit(width, height, grid, budget)
     resized = (across * grid.unit, down * grid.unit)
-    boxes = _cut(resized, grid.tile)
-    return Plan(
-        width=width,
-        height=height,
-        resized=resized,
-        tile_boxes=boxes,
-        columns=-(-resized[0] // grid.tile),
-        tile_tokens=tuple((r - x) * (b - y) // grid.unit**2 for x, y, r, b in boxes),
-        scale=max(resized) / max(width, height) if bound else 1.0,
-        resample=grid.resample,
-    )
+    return _of_boxes(width, height, grid, resized, _cut(resized, grid.tile), lost=bound)
 
 
 def _plan_as_reference(width: int, height: int, grid: Grid, budget: int | None) -> Plan:
@@ -268,7 +258,7 @@ def _plan_lfm2(width: int, height: int, grid: Grid, rules: Lfm2Rules, budget: in
                 return made
     if budget is not None:
         whole = _whole(width, height, grid, rules, min(budget, grid.tile_tokens))
-    return _one_shape(width, height, grid, whole, ((0, 0, *whole),), 1)
+    return _lfm2_boxes(width, height, grid, whole, ((0, 0, *whole),))
 
 
 def _whole(width: int, height: int, grid: Grid, rules: Lfm2Rules, limit: int) -> tuple[int, int]:
@@ -293,7 +283,7 @@ def _whole(width: int, height: int, grid: Grid, rules: Lfm2Rules, limit: int) ->
 def _split(width: int, height: int, grid: Grid, whole: tuple[int, int], cells: tuple[int, int]) -> Plan:
     resized = (cells[0] * grid.tile, cells[1] * grid.tile)
     boxes = _cut(resized, grid.tile)
-    made = _one_shape(width, height, grid, resized, boxes, cells[0])
+    made = _lfm2_boxes(width, height, grid, resized, boxes)
     if len(boxes) == 1 or not grid.overview:
         return made
     return replace(
@@ -305,21 +295,25 @@ def _split(width: int, height: int, grid: Grid, whole: tuple[int, int], cells: t
     )
 
 
-def _one_shape(
-    width: int, height: int, grid: Grid, resized: tuple[int, int], boxes: tuple[Box, ...], columns: int
+def _lfm2_boxes(width: int, height: int, grid: Grid, resized: tuple[int, int], boxes: tuple[Box, ...]) -> Plan:
+    # Half a token is what rounding takes.
+    lost = 2 * (max(width, height) - max(resized)) > grid.unit
+    return replace(_of_boxes(width, height, grid, resized, boxes, lost=lost), overview_resample=grid.resample)
+
+
+def _of_boxes(
+    width: int, height: int, grid: Grid, resized: tuple[int, int], boxes: tuple[Box, ...], *, lost: bool
 ) -> Plan:
-    lost = max(width, height) - max(resized)
+    """A plan of tiles that each have the tokens of their size; `lost` is whether the picture lost detail."""
     return Plan(
         width=width,
         height=height,
         resized=resized,
         tile_boxes=boxes,
-        columns=columns,
+        columns=sum(top == 0 for _, top, _, _ in boxes),
         tile_tokens=tuple((r - x) * (b - y) // grid.unit**2 for x, y, r, b in boxes),
-        # Half a token is what rounding takes.
-        scale=max(resized) / max(width, height) if 2 * lost > grid.unit else 1.0,
+        scale=max(resized) / max(width, height) if lost else 1.0,
         resample=grid.resample,
-        overview_resample=grid.resample,
     )
 
 

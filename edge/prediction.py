@@ -68,11 +68,11 @@ def predict(
 
     Memory is that of room for `answer` tokens.
     """
-    encode = calibration.start
+    encode = calibration.first_encode
     for picture, planned in zip(pictures, plans, strict=True):
         encode += calibration.opening_s(picture.width, picture.height, picture.kind)
         encode += sum(map(calibration.encode_s, planned.tile_tokens))
-    prefill, position = 0.0, 0
+    prefill, position = calibration.first_prefill, 0
     for tokens in _pushes(plans, lock.pieces, question):
         prefill += calibration.push_s(tokens, position)
         position += tokens

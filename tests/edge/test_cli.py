@@ -83,14 +83,15 @@ def test_a_reduction_is_said(tiny_bundle: Path, picture: Path) -> None:
 
 def test_plan_prints_and_draws(tiny_bundle: Path, picture: Path, tmp_path: Path) -> None:
     drawn = tmp_path / "drawn.png"
-    done = magicvl("plan", picture, "--model", tiny_bundle, "--json", "--draw", drawn)
+    common = ["plan", picture, "--model", tiny_bundle, "--no-predict", "--draw", drawn]
+    done = magicvl(*common, "--json")
     made = plan(500, 300, Grid())
     assert json.loads(done.out) == made.to_json() | {"tile_boxes": [list(box) for box in made.tile_boxes]}
     with Image.open(drawn) as found:
         assert found.size == made.resized
-    again = magicvl("plan", picture, "--model", tiny_bundle, "--draw", drawn)
+    again = magicvl(*common)
     assert (again.code, again.out) == (2, "") and "--force" in again.err
-    forced = magicvl("plan", picture, "--model", tiny_bundle, "--draw", drawn, "--force", "--budget", 40)
+    forced = magicvl(*common, "--force", "--budget", 40)
     assert forced.code == 0 and "tokens   40" in forced.out and "scale " in forced.out
 
 
@@ -132,7 +133,7 @@ def test_a_bad_picture_is_one_line(
     }
     if name in contents:
         (tmp_path / name).write_bytes(contents[name])
-    arguments = ["-p", "x", "--threads", 1] if command == "ask" else []
+    arguments = ["-p", "x", "--threads", 1] if command == "ask" else ["--no-predict"]
     done = magicvl(command, tmp_path / name, "--model", tiny_bundle, *arguments)
     one_line(done, 1, words)
     assert name in done.err
@@ -181,6 +182,7 @@ def test_an_mmproj_of_another_width_is_one_line(copy: Path, picture: Path) -> No
 
 def test_a_directory_that_is_no_bundle_is_one_line(tmp_path: Path, picture: Path) -> None:
     one_line(ask(tmp_path, picture), 1, "no magicvl.json")
+    one_line(ask(Path("x" * 300), picture), 1, "no magicvl.json")
 
 
 @pytest.mark.parametrize(
@@ -194,6 +196,18 @@ def test_a_directory_that_is_no_bundle_is_one_line(tmp_path: Path, picture: Path
         (["ask", "a.png", "-p", "x", "--top-p", "0.5"], "no effect at temperature 0"),
         (["ask", "a.png", "-p", "x", "--temperature", "-1"], "0 or more"),
         (["ask", "a.png", "-p", "x", "--max-tokens", "none"], "--max-tokens"),
+        (["ask", "a.png", "-p", "x", "--max-seconds", "0"], "above 0"),
+        (["ask", "a.png", "-p", "x", "--max-seconds", "2", "--budget", "9"], "one of them"),
+        (["ask", "--batch", "a.jsonl", "-o", "b.jsonl", "--max-seconds", "2"], "--batch"),
+        (["ask", "--batch", "a.jsonl", "-o", "b.jsonl", "--key-type", "q8_0"], "no effect with --batch"),
+        (["plan", "a.png", "--max-seconds", "nan"], "above 0"),
+        (["plan", "a.png", "--max-seconds", "2", "--budget", "9"], "one of them"),
+        (["plan", "a.png", "--max-seconds", "2", "--no-predict"], "--no-predict"),
+        (["plan", "a.png", "--calibrate", "--no-predict"], "--no-predict"),
+        (["plan", "a.png", "--threads", "1", "--no-predict"], "--no-predict"),
+        (["plan", "a.png", "--threads", "0"], "at least 1"),
+        (["plan", "a.png", "b.png", "--draw", "c.png"], "one picture"),
+        (["plan"], "images"),
         (["plan", "a.png", "--force"], "--draw"),
         (["plan", "a.png", "--draw", "a.jpg"], ".png"),
         (["plan", "a.png", "--colour"], "--colour"),
@@ -230,7 +244,9 @@ def test_help_and_version() -> None:
 
 def test_a_reader_that_leaves_is_no_error(tiny_bundle: Path, picture: Path) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "plan", picture, "--model", tiny_bundle], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, "plan", picture, "--model", tiny_bundle, "--no-predict"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
