@@ -1,84 +1,82 @@
-"""What a question costs: our engine beside bare llama.cpp calls and llama-cpp-python's own chat handler.
+"""What a question costs: our engine beside its ceilings, llama-cpp-python's chat handler and llama.cpp's server.
 
-Everything is measured in one process and in turn, round by round, so that what else the machine does falls on all
-alike; CPU seconds beside wall seconds, medians. Pictures are noise, new in every round: no cache knows them.
+All in one run and in turn, round by round, so that what else the machine does falls on all alike; CPU seconds beside
+wall seconds, medians. Pictures are noise, new in every round: no cache knows them. Everyone gets the same files and
+questions and is asked for one token, so wall seconds are those to the first token.
 """
 
-import base64
-import io
-import statistics
+import json
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from magicvl.edge.answer import Options
-from magicvl.edge.bundle import read_bundle
+from magicvl.bench.bare import FIRST, PREFILL, SECOND, TILE, Bare
+from magicvl.bench.peers import Chat, Handler, Peer, Reply, Server, assistant, user
+from magicvl.bench.pictures import noise, png
+from magicvl.bench.stopwatch import Cost, Stopwatch
+from magicvl.edge.answer import Options, drain
+from magicvl.edge.bundle import Bundle, read_bundle
 from magicvl.edge.engine import Engine
-from magicvl.edge.gguf_check import read_gguf
-from magicvl.edge.llama import Context, Model, Vision
-from magicvl.edge.prompt import ask_messages
-from magicvl.edge.request import CutPicture, chat_template, open_and_cut, prepare
+from magicvl.edge.plan import plan
 from magicvl.errors import EngineError
 
-QUESTIONS = tuple(f"What is at place {number}?" for number in range(10))
+QUESTIONS = (
+    "What is the largest number in the picture?",
+    "Where is the title?",
+    "How many words are there?",
+    "Is there a button at the bottom?",
+    "Read the text at the top left corner.",
+    "What colour is the smallest word?",
+    "Which price is the largest?",
+    "What is the total?",
+    "Where are the date and the name?",
+    "What is on the right of the screen?",
+)
 CHANGED_TILES = 10
 """The screenshot has so many tiles, of which one changes."""
+CEILINGS = (FIRST, PREFILL, SECOND, TILE)
+ONE = Options(max_tokens=1)
+
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Cost:
-    """One case: medians over the rounds."""
+class Aim:
+    """One thing that is to be shown."""
 
-    case: str
-    cpu_s: float
-    wall_s: float
-    tokens: int
-    """Prompt tokens, visual ones among them."""
+    name: str
+    value: float
+    least: float | None
+    """The bounds that issue 5 asks for; None where it asks for a number alone."""
+    most: float | None
+    floor: float | None = None
+    """The value if only what is new were computed, by the bare calls; None where they do not tell."""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the value is within its bounds; None without."""
+        if self.least is None and self.most is None:
+            return None
+        return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
 
 
 @dataclass(frozen=True)
 class Speed:
-    """All cases, and what they mean."""
+    """All that was measured."""
 
+    about: dict[str, object]
+    """Bundle, picture, threads and who took part."""
+    ceilings: tuple[Cost, ...]
     costs: tuple[Cost, ...]
-    ratios: dict[str, float]
-    """CPU seconds of one case over another's, by what the issue asks."""
+    aims: tuple[Aim, ...]
     encoded_from_disk: int
-    """Tiles that a new engine had to encode though the folder knew them."""
-
-
-class Stopwatch:
-    """CPU and wall seconds by case."""
-
-    def __init__(self) -> None:
-        self.times: dict[str, list[tuple[float, float]]] = {}
-        self.tokens: dict[str, int] = {}
-
-    @contextmanager
-    def measure(self, case: str) -> Iterator[None]:
-        """Adds what runs inside to a case."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        yield
-        self.times.setdefault(case, []).append((time.process_time() - cpu, time.perf_counter() - wall))
-
-    def costs(self) -> tuple[Cost, ...]:
-        """Medians of every case, in the order of their first measurement."""
-        return tuple(
-            Cost(
-                case,
-                statistics.median(cpu for cpu, _ in times),
-                statistics.median(wall for _, wall in times),
-                self.tokens.get(case, 0),
-            )
-            for case, times in self.times.items()
-        )
+    """Most tiles that a new process had to encode though the folder knew them."""
 
 
 def measure(
@@ -86,177 +84,189 @@ def measure(
     *,
     size: tuple[int, int] = (640, 480),
     rounds: int = 5,
+    totals: int | None = None,
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    server_python: str | None = None,
+    progress: Progress | None = None,
 ) -> Speed:
-    """Measures `rounds` times with pictures of `size` px. Raises BundleError, EngineError."""
+    """Measures `rounds` times with pictures of `size` px, and the totals over ten questions or pictures `totals` times.
+
+    `server_python` is an interpreter with xllamacpp; without one the server takes no part. Raises BundleError,
+    EngineError.
+    """
+    totals = rounds if totals is None else totals
+    found = read_bundle(bundle)
     watch = Stopwatch()
-    encoded = 0
-    with (
-        Engine(bundle, threads=threads) as engine,
-        _Raw(bundle, engine.threads) as raw,
-        _Handler(bundle, engine) as peer,
-    ):
+    with ExitStack() as owned:
+        engine = owned.enter_context(Engine(bundle, threads=threads))
+        context = conversation_room(found, size)
+        bare = owned.enter_context(Bare(found, engine.threads, context))
+        peers: list[Peer] = [Handler(found, context, engine.threads)]
+        owned.callback(peers[0].close)
+        if server_python is not None:
+            peers.append(owned.enter_context(Server(found, context, engine.threads, server_python)))
+        steps = _Steps(progress, 2 * rounds + totals)
         for round_ in range(rounds):
-            if progress is not None:
-                progress(round_, rounds)
-            _ours(engine, watch, noise(size, 4 * round_))
-            raw.first(watch, noise(size, 4 * round_ + 1))
-            peer.first_and_second(watch, noise(size, 4 * round_ + 2))
-            _changed(engine, watch, 4 * round_ + 3)
-        _ten(engine, peer, watch, noise(size, 4 * rounds))
-        encoded = _from_disk(bundle, engine.threads, watch, noise(size, 4 * rounds + 1))
-    if progress is not None:
-        progress(rounds, rounds)
+            steps.next("question")
+            _questions(engine, bare, peers, watch, png(noise(size, round_)))
+            _changed(engine, bare, watch, 10**6 + round_)
+        for round_ in range(totals):
+            steps.next("total")
+            _ten_questions(engine, peers, watch, png(noise(size, 10**3 + round_)))
+            _ten_pictures(engine, peers, watch, [png(noise(size, 10**4 + 10 * round_ + i)) for i in range(10)])
+        encoded = _from_disk(bundle, engine.threads, watch, png(noise(size, 10**5)), rounds, steps)
+        about: dict[str, object] = {
+            "bundle": found.lock.name,
+            "picture": f"{size[0]} x {size[1]} px",
+            "threads": engine.threads,
+            "library": engine.build,
+            "peers": {peer.name: peer.about for peer in peers},
+        }
     costs = watch.costs()
-    cpu = {cost.case: cost.cpu_s for cost in costs}
-    wall = {cost.case: cost.wall_s for cost in costs}
     return Speed(
-        costs,
-        {
-            "first question, CPU over bare calls": cpu["first"] / cpu["bare calls"],
-            "second question, wall over first": wall["second"] / wall["first"],
-            "second question, wall over the handler's": wall["second"] / wall["handler, second"],
-            "ten questions, CPU over the handler's": cpu["ten questions"] / cpu["handler, ten questions"],
-            "one tile in ten changed, CPU over all new": cpu["one tile changed"] / cpu["ten tiles"],
-            "from disk, CPU over first": cpu["from disk"] / cpu["first"],
-        },
+        about,
+        tuple(cost for case in CEILINGS for cost in costs if cost.case == case),
+        tuple(cost for cost in costs if cost.case not in CEILINGS),
+        _aims({cost.case: cost for cost in costs}, [peer.name for peer in peers], encoded),
         encoded,
     )
 
 
-def noise(size: tuple[int, int], seed: int) -> Image.Image:
-    """A picture that nothing has seen."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1] // 8 + 1, size[0] // 8 + 1, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+def conversation_room(bundle: Bundle, size: tuple[int, int]) -> int:
+    """Tokens that ten pictures of a size and ten questions take, with room for a peer that cuts them otherwise."""
+    planned = plan(*size, bundle.lock.grid).tokens
+    wanted = 10 * (planned * 3 // 2 + 160)
+    return min(bundle.lock.language.context, -(-wanted // 512) * 512)
 
 
-ONE = Options(max_tokens=1)
+class _Steps:
+    """Counts what is done for the progress line."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def next(self, what: str) -> None:
+        if self._progress is not None:
+            self._progress(what, self._done, self._total)
+        self._done += 1
 
 
-def _drain(pieces: Any) -> Any:
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            return end.value
-
-
-def _ours(engine: Engine, watch: Stopwatch, picture: Image.Image) -> None:
-    for case, question in (("first", QUESTIONS[0]), ("second", QUESTIONS[1])):
+def _questions(engine: Engine, bare: Bare, peers: Sequence[Peer], watch: Stopwatch, picture: bytes) -> None:
+    for case, question in zip(("first", "second"), QUESTIONS, strict=False):
         with watch.measure(case):
-            answer = _drain(engine.start(picture, question, ONE))
+            answer = drain(engine.start(picture, question, ONE))
         watch.tokens[case] = answer.usage.prompt_tokens
+    bare.two_questions(watch, picture, QUESTIONS)
+    for peer in peers:
+        for case, question in zip(("first", "second"), QUESTIONS, strict=False):
+            reply = peer.ask([user(question, picture)])
+            watch.add(f"{peer.name}, {case}", reply.cpu_s, reply.wall_s, reply.prompt_tokens)
 
 
-def _changed(engine: Engine, watch: Stopwatch, seed: int) -> None:
+def _changed(engine: Engine, bare: Bare, watch: Stopwatch, seed: int) -> None:
     """A screenshot of ten tiles in a column, then the same with the last one changed."""
     side = engine.lock.grid.tile
-    screen = noise((side, side * CHANGED_TILES), seed)
+    screen, other = noise((side, side * CHANGED_TILES), seed), noise((side, side), seed + 10**6)
     with watch.measure("ten tiles"):
         engine.embed(screen)
-    screen.paste(noise((side, side), seed + 10**6), (0, side * (CHANGED_TILES - 1)))
+    screen.paste(other, (0, side * (CHANGED_TILES - 1)))
     with watch.measure("one tile changed"):
         engine.embed(screen)
+    bare.tile(watch, np.asarray(other))
 
 
-def _ten(engine: Engine, peer: "_Handler", watch: Stopwatch, picture: Image.Image) -> None:
+def _ten_questions(engine: Engine, peers: Sequence[Peer], watch: Stopwatch, picture: bytes) -> None:
     with watch.measure("ten questions"):
         for question in QUESTIONS:
-            _drain(engine.start(picture, question, ONE))
-    with watch.measure("handler, ten questions"):
-        for question in QUESTIONS:
-            peer.ask(picture, question)
+            drain(engine.start(picture, question, ONE))
+    for peer in peers:
+        _add_all(watch, f"{peer.name}, ten questions", [peer.ask([user(one, picture)]) for one in QUESTIONS])
 
 
-def _from_disk(bundle: Path, threads: int, watch: Stopwatch, picture: Image.Image) -> int:
+def _ten_pictures(engine: Engine, peers: Sequence[Peer], watch: Stopwatch, pictures: Sequence[bytes]) -> None:
+    """A conversation in which every turn shows a new picture and asks about it."""
+    session = engine.session()
+    with watch.measure("ten pictures"):
+        for question, picture in zip(QUESTIONS, pictures, strict=True):
+            answer = session.answer(question, picture, ONE)
+    watch.tokens["ten pictures"] = answer.usage.prompt_tokens
+    session.close()
+    for peer in peers:
+        messages: list[Chat] = []
+        replies = []
+        for question, picture in zip(QUESTIONS, pictures, strict=True):
+            messages.append(user(question, picture))
+            replies.append(peer.ask(messages))
+            messages.append(assistant(replies[-1].text))
+        _add_all(watch, f"{peer.name}, ten pictures", replies)
+
+
+def _add_all(watch: Stopwatch, case: str, replies: Sequence[Reply]) -> None:
+    cpu, wall = (sum(getattr(reply, name) for reply in replies) for name in ("cpu_s", "wall_s"))
+    watch.add(case, cpu, wall, replies[-1].prompt_tokens)
+
+
+def _from_disk(bundle: Path, threads: int, watch: Stopwatch, picture: bytes, rounds: int, steps: _Steps) -> int:
+    """A process fills a folder, others find in it what they need; gives the most tiles that one of them encoded."""
     with tempfile.TemporaryDirectory() as folder:
-        with Engine(bundle, threads=threads, cache=folder) as engine:
-            engine.ask(picture, QUESTIONS[0], max_tokens=1)
-        with Engine(bundle, threads=threads, cache=folder) as engine:
-            with watch.measure("from disk"):
-                _drain(engine.start(picture, QUESTIONS[0], ONE))
-            return engine.tiles.misses
+        path = Path(folder, "picture.png")
+        path.write_bytes(picture)
+        order = {"bundle": str(bundle), "cache": str(Path(folder, "cache")), "picture": str(path), "threads": threads}
+        order |= {"question": QUESTIONS[0]}
+        _new_process(order)
+        encoded = []
+        for _ in range(rounds):
+            steps.next("new process")
+            again = _new_process(order)
+            watch.add("from disk", again["cpu_s"], again["wall_s"], int(again["tokens"]))
+            encoded.append(int(again["encoded"]))
+    return max(encoded)
 
 
-class _Raw:
-    """The same tokens through libmtmd and llama_decode, with nothing of the engine around them."""
-
-    def __init__(self, bundle: Path, threads: int) -> None:
-        found = read_bundle(bundle)
-        self.lock, self.threads = found.lock, threads
-        llm = read_gguf(found.path("llm"))
-        self.template = chat_template(llm)
-        self.model = Model(llm.path)
-        self.vision = Vision(found.path("mmproj"), self.model, self.lock.grid.unit, self.lock.grid.tile_tokens, threads)
-
-    def __enter__(self) -> "_Raw":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.vision.close()
-        self.model.close()
-
-    def first(self, watch: Stopwatch, picture: Image.Image) -> None:
-        """From tiles that are cut already to the first token's logits."""
-        seen: CutPicture = open_and_cut(picture, self.lock, None)
-        request = prepare(ask_messages(QUESTIONS[0], 1), [seen], self.lock, self.model, self.template)
-        watch.tokens["bare calls"] = request.tokens
-        with watch.measure("bare calls"), Context(self.model, request.tokens + 1, self.threads) as context:
-            for part in request.parts:
-                last = part is request.parts[-1]
-                if isinstance(part, list):
-                    context.push_tokens(part, logits=last)
-                else:
-                    context.push_embeddings(self.vision.encode(part), logits=last)
-            context.logits()
+def _new_process(order: dict[str, object]) -> dict[str, float]:
+    command = [sys.executable, "-m", "magicvl.bench.again", json.dumps(order)]
+    child = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if child.returncode:
+        said = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}, no message"]
+        raise EngineError(f"a question in a new process failed: {said[0]}")
+    measured: dict[str, float] = json.loads(child.stdout.splitlines()[-1])
+    return measured
 
 
-class _Handler:
-    """llama-cpp-python's own way from a picture to an answer, with the same files."""
-
-    def __init__(self, bundle: Path, engine: Engine) -> None:
-        from llama_cpp import Llama
-        from llama_cpp.llama_chat_format import MTMDChatHandler
-
-        found = read_bundle(bundle)
-        handler = MTMDChatHandler(clip_model_path=str(found.path("mmproj")), verbose=False, use_gpu=False)
-        self._llama = Llama(
-            str(found.path("llm")),
-            chat_handler=handler,
-            n_ctx=engine.lock.language.context,
-            n_threads=engine.threads,
-            n_threads_batch=engine.threads,
-            verbose=False,
-        )
-
-    def __enter__(self) -> "_Handler":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._llama.close()
-
-    def ask(self, picture: Image.Image, question: str) -> int:
-        """Asks for one token; returns the prompt's tokens."""
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG", compress_level=1)
-        url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-        content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": question}]
-        try:
-            reply: Any = self._llama.create_chat_completion(
-                messages=[{"role": "user", "content": content}],  # type: ignore[list-item,misc]
-                max_tokens=1,
-                temperature=0.0,
-            )
-        except RuntimeError as error:
-            raise EngineError(
-                f"llama-cpp-python's handler fails on a picture of {picture.width} x {picture.height} px ({error}), so "
-                f"there is nothing to compare with; measure a smaller one"
-            ) from None
-        return int(reply["usage"]["prompt_tokens"])
-
-    def first_and_second(self, watch: Stopwatch, picture: Image.Image) -> None:
-        """Two questions about one picture."""
-        for case, question in (("handler, first", QUESTIONS[0]), ("handler, second", QUESTIONS[1])):
-            with watch.measure(case):
-                watch.tokens[case] = self.ask(picture, question)
+def _aims(costs: dict[str, Cost], peers: Sequence[str], encoded: int) -> tuple[Aim, ...]:
+    cpu = {case: cost.cpu_s for case, cost in costs.items()}
+    wall = {case: cost.wall_s for case, cost in costs.items()}
+    best = min(peers, key=lambda peer: wall[f"{peer}, second"])
+    share = 1 / CHANGED_TILES
+    aims = [
+        Aim("first question, CPU over bare calls", cpu["first"] / cpu[FIRST], None, 1.03, 1.0),
+        Aim(
+            "second question, wall over the first's",
+            wall["second"] / wall["first"],
+            None,
+            0.05,
+            wall[SECOND] / wall[FIRST],
+        ),
+        Aim(
+            f"second question, wall over the {best}'s",
+            wall["second"] / wall[f"{best}, second"],
+            None,
+            0.5,
+            wall[SECOND] / wall[f"{best}, second"],
+        ),
+        Aim("new process with the folder, tiles encoded", encoded, None, 0),
+        Aim(
+            "one tile in ten changed, CPU over all new",
+            cpu["one tile changed"] / cpu["ten tiles"],
+            share * 0.85,
+            share * 1.15,
+            cpu[TILE] / cpu["ten tiles"],
+        ),
+    ]
+    for case in ("ten questions", "ten pictures"):
+        for peer in peers:
+            aims += [
+                Aim(f"{case}, {name} over the {peer}'s", times[case] / times[f"{peer}, {case}"], None, None)
+                for name, times in (("CPU", cpu), ("wall", wall))
+            ]
+    return tuple(aims)

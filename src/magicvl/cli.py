@@ -61,6 +61,10 @@ Budget = Annotated[
     int | None,
     typer.Option(help="Most visual tokens of a picture; a larger one is scaled down. [default: no limit]"),
 ]
+MaxSeconds = Annotated[
+    float | None,
+    typer.Option(help="Instead of --budget: as many visual tokens as let the answer begin within so many seconds."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_debug, is_eager=True)]
@@ -76,14 +80,32 @@ Choices = Annotated[
     list[str] | None, typer.Option(help="What the answer may be; once for each choice.", show_default=False)
 ]
 Regex = Annotated[str | None, typer.Option(help="A regular expression that the whole answer matches.")]
-Threads = Annotated[int | None, typer.Option(help="Threads to compute with. [default: physical cores]")]
+Threads = Annotated[
+    int | None, typer.Option(help="Threads to compute with. [default: what plan measured, or physical cores]")
+]
 Cache = Annotated[
     Path | None,
     typer.Option(
         help="Folder where what was seen in pictures is kept for the next command. [default: MAGICVL_CACHE, or none]"
     ),
 ]
+KeyType = Annotated[
+    str | None,
+    typer.Option(help="Type of the keys that are kept of what was read: f16, or q8_0 to save memory. [default: f16]"),
+]
 CacheSize = Annotated[int | None, typer.Option(help="Most MB in the folder of --cache. [default: 1074]")]
+
+
+ShapeType = Annotated[
+    str | None, typer.Option("--llm-type", help="Type of a shape's decoder: Q4_K_M, Q8_0 or F16. [default: Q4_K_M]")
+]
+ShapeMmprojType = Annotated[
+    str | None, typer.Option("--mmproj-type", help="Type of a shape's encoder: F16 or Q8_0. [default: F16]")
+]
+Keep = Annotated[
+    Path | None, typer.Option(help="Folder of the shapes that were made. [default: magicvl/shapes in the user's cache]")
+]
+JsonOnly = Annotated[bool, typer.Option("--json", help="Print the last line alone, a JSON object.")]
 
 
 @app.callback()
@@ -111,6 +133,7 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
     threads: Threads = None,
     cache: Cache = None,
     cache_size: CacheSize = None,
+    key_type: KeyType = None,
     as_json: Json = False,
     batch: Annotated[
         Path | None,
@@ -129,6 +152,7 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
     workers: Annotated[int | None, typer.Option(help="Engines of --engine ray. [default: one a machine]")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Ask failed rows of an earlier --batch again.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Start --batch anew, whatever is in its output.")] = False,
+    max_seconds: MaxSeconds = None,
     debug: Debug = False,
 ) -> None:
     """Ask about one or more pictures, or with --batch about thousands.
@@ -142,8 +166,11 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
 
     options = Options(max_tokens, budget, temperature, top_p, seed, schema, choices or None, regex)
     call = batch_call(batch, images, output, engine_name, workers, force=force, retry=retry)
+    _check_seconds(max_seconds, budget, in_batch=call is not None)
     folder, cache_bytes = _cache(cache, cache_size)
     if call is not None:
+        if key_type is not None:
+            raise UsageError(f"--key-type {key_type} has no effect with --batch")
         if call.engine == "local" or cache is not None or cache_size is not None:
             call = replace(call, cache=folder, cache_bytes=cache_bytes)
         result = ask_batch(call, prompt, options, model or DEFAULT_BUNDLE, threads=threads, note=_note)
@@ -162,13 +189,25 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
     for image in images:
         # A large model takes its time to load; a wrong name should not have to wait for it.
         check_header(image)
-    with Engine(model or DEFAULT_BUNDLE, threads=threads, cache=folder, cache_bytes=cache_bytes) as engine:
+    if max_seconds is not None:
+        from magicvl.plan_command import budget_for
+
+        budget, threads = budget_for(max_seconds, model or DEFAULT_BUNDLE, images, prompt, threads, _note)
+        options = replace(options, budget=budget)
+    with Engine(
+        model or DEFAULT_BUNDLE,
+        threads=threads,
+        cache=folder,
+        cache_bytes=cache_bytes,
+        key_type=key_type or "f16",
+    ) as engine:
         stream = engine.start(
             images,
             prompt,
             options,
             progress=_progress(),
-            planned=lambda plans: _note_scale(images, plans, budget),
+            # With --max-seconds it was said already.
+            planned=None if max_seconds is not None else lambda plans: _note_scale(images, plans, budget),
         )
         answer = _show(stream, silent=as_json or options.grammar is not None)
     if options.grammar is not None and not as_json:
@@ -203,6 +242,7 @@ def chat(  # noqa: PLR0913, PLR0917 - each option is a parameter
     threads: Threads = None,
     cache: Cache = None,
     cache_size: CacheSize = None,
+    key_type: KeyType = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line about what each answer took.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -220,18 +260,30 @@ def chat(  # noqa: PLR0913, PLR0917 - each option is a parameter
     from magicvl.chat_command import chat as talk
     from magicvl.edge.engine import Engine
 
-    call = ChatCall(images or (), options, system, session, overflow, quiet)
+    call = ChatCall(images or (), options, system, session, overflow, quiet, debug)
     call.check()
-    with Engine(model or DEFAULT_BUNDLE, threads=threads, cache=folder, cache_bytes=cache_bytes) as engine:
+    with Engine(
+        model or DEFAULT_BUNDLE,
+        threads=threads,
+        cache=folder,
+        cache_bytes=cache_bytes,
+        key_type=key_type or "f16",
+    ) as engine:
         code = talk(call, engine, _note, _progress())
     raise typer.Exit(code)
 
 
 @app.command()
-def plan(
-    image: Annotated[Path, typer.Argument(help="A picture: JPEG, PNG, WebP or GIF.", show_default=False)],
+def plan(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    images: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP or GIF.", show_default=False)],
     model: Model = None,
     budget: Budget = None,
+    max_seconds: MaxSeconds = None,
+    threads: Threads = None,
+    predict: Annotated[
+        bool, typer.Option(help="Say what seconds and memory a question will take.", show_default=True)
+    ] = True,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure this machine again.")] = False,
     as_json: Json = False,
     draw: Annotated[
         Path | None, typer.Option(help="Save the picture with its tiles and tokens painted on, as PNG.")
@@ -239,30 +291,19 @@ def plan(
     force: Force = False,
     debug: Debug = False,
 ) -> None:
-    """Show how a picture is cut, and its cost.
+    """Show how pictures are cut, and what a question about them will cost.
 
-    The model is not run.
+    The model is run once, to measure what this machine takes for it; that is kept.
     """
     from magicvl import DEFAULT_BUNDLE
-    from magicvl.edge.bundle import read_bundle
-    from magicvl.edge.draw import check_target, draw_plan, save_png
-    from magicvl.edge.pixels import open_picture
-    from magicvl.edge.plan import plan as make_plan
+    from magicvl.plan_command import PlanCall, plan_pictures
 
-    if draw is not None:
-        check_target(draw, force=force)
-    elif force:
-        raise UsageError("--force without --draw: plan writes no other file")
-    grid = read_bundle(model or DEFAULT_BUNDLE).lock.grid
-    picture = open_picture(image)
-    planned = make_plan(*picture.size, grid, budget)
-    if draw is not None:
-        save_png(draw_plan(picture, planned, grid), draw, force=force)
-        _note(f"wrote {draw}")
+    call = PlanCall(images, model or DEFAULT_BUNDLE, budget, max_seconds, threads, predict, calibrate, draw, force)
+    result = plan_pictures(call, _note)
     if as_json:
-        _print_json(planned.to_json() | {"tile_boxes": [list(box) for box in planned.tile_boxes]})
+        _print_json(result.to_json())
     else:
-        _print_plan(image, planned)
+        print(result.to_text())
 
 
 @app.command()
@@ -430,40 +471,128 @@ def accuracy(
 
 
 @bench.command()
-def speed(
+def speed(  # noqa: PLR0913, PLR0917 - each option is a parameter
     model: Annotated[
-        Path | None, typer.Argument(help="Bundle directory. [default: the model that comes along]")
+        str | None,
+        typer.Argument(
+            help="Bundle directory; or magicvl-2b, magicvl-tiny or magicvl-nano for that shape with random weights. "
+            "[default: the model that comes along]"
+        ),
     ] = None,
     width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
     height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
     rounds: Annotated[int, typer.Option(help="Rounds; medians are given.")] = 5,
+    totals: Annotated[
+        int | None, typer.Option(help="Rounds of ten questions and of ten pictures. [default: as --rounds]")
+    ] = None,
     threads: Threads = None,
-    as_json: Json = False,
+    llm_type: ShapeType = None,
+    mmproj_type: ShapeMmprojType = None,
+    keep: Keep = None,
+    server_python: Annotated[
+        str | None,
+        typer.Option(help="A Python that has xllamacpp, llama.cpp's server. [default: MAGICVL_OTHER_PYTHON, or none]"),
+    ] = None,
+    as_json: JsonOnly = False,
     debug: Debug = False,
 ) -> None:
-    """Measure what a question costs, beside bare llama.cpp and llama-cpp-python's own chat handler."""
-    from magicvl import DEFAULT_BUNDLE
-    from magicvl.bench.speed import measure
+    """Measure what a question costs, beside bare llama.cpp, llama-cpp-python's chat handler and llama.cpp's server."""
+    from magicvl.bench_command import bench_speed
 
-    if min(width, height, rounds) < 1:
-        raise UsageError(f"{width} x {height} px, {rounds} rounds: each must be at least 1")
-    show = _progress()
-    found = measure(
-        model or DEFAULT_BUNDLE,
+    bench_speed(
+        model,
         size=(width, height),
         rounds=rounds,
+        totals=totals,
         threads=threads,
-        progress=lambda done, total: show("round", done, total) if show else None,
+        llm_type=llm_type,
+        mmproj_type=mmproj_type,
+        keep=keep,
+        server_python=server_python,
+        as_json=as_json,
+        note=_note,
+        progress=_progress(),
     )
-    if as_json:
-        _print_json(asdict(found))
-        return
-    for cost in found.costs:
-        tokens = f"{cost.tokens:6,} tokens" if cost.tokens else ""
-        print(f"{cost.case:<24} {cost.cpu_s:9.3f} CPU s {cost.wall_s:9.3f} s  {tokens}".rstrip())
-    for name, ratio in found.ratios.items():
-        print(f"{name:<46} {ratio:6.3f}")
-    print(f"tiles encoded that the folder knew: {found.encoded_from_disk}")
+
+
+@bench.command()
+def deployment(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    results: Annotated[
+        Path,
+        typer.Argument(help="JSON Lines file of what is measured; the same command goes on.", show_default=False),
+    ],
+    models: Annotated[
+        list[str] | None, typer.Option(help="A row of the table; once for each. [default: all]", show_default=False)
+    ] = None,
+    pictures: Annotated[
+        list[str] | None,
+        typer.Option(help="photo, screenshot, page or icon; once for each. [default: all]", show_default=False),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are given.")] = 1,
+    tokens: Annotated[int, typer.Option(help="Tokens of each answer.")] = 8,
+    threads: Threads = None,
+    llm_type: ShapeType = None,
+    mmproj_type: ShapeMmprojType = None,
+    keep: Keep = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the table as bars into this PNG.")] = None,
+    as_json: JsonOnly = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a picture question at the shape of magicvl-2b and of the models that it competes with.
+
+    InternVL2.5-2B, SmolVLM2-2.2B and Qwen2-VL-2B run on stock llama.cpp with its own preprocessing; random weights all.
+    """
+    from magicvl.bench_command import bench_deployment
+
+    code = bench_deployment(
+        results,
+        models=models,
+        pictures=pictures,
+        rounds=rounds,
+        tokens=tokens,
+        threads=threads,
+        llm_type=llm_type,
+        mmproj_type=mmproj_type,
+        keep=keep,
+        figure=figure,
+        as_json=as_json,
+        note=_note,
+        progress=_progress(),
+    )
+    raise typer.Exit(code)
+
+
+@bench.command(name="plan")
+def bench_plan(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Questions about each picture; medians are given.")] = 3,
+    tiles: Annotated[int | None, typer.Option(help="Leave larger pictures out. [default: the model's most]")] = None,
+    threads: Threads = None,
+    debug: Debug = False,
+) -> None:
+    """Compare what plan predicts with what happens, for pictures from one tile to the most.
+
+    Nothing else should run. The last line is JSON.
+    """
+    from magicvl.bench.prediction import check
+    from magicvl.bench_command import speed_bundle
+
+    if rounds < 1 or (tiles is not None and tiles < 1) or (threads is not None and threads < 1):
+        raise UsageError(f"{rounds} rounds, {tiles} tiles, {threads} threads: each must be at least 1")
+    bundle = speed_bundle(model, None, None, None, _note)
+    show = _progress()
+    found = check(
+        bundle,
+        rounds=rounds,
+        threads=threads,
+        most_tiles=tiles,
+        progress=lambda done, total: show("picture", done, total) if show else None,
+    )
+    print(found.to_text())
+    _print_json(found.to_json())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -545,6 +674,17 @@ def _note_scale(paths: Sequence[Path], pictures: Sequence["Plan"], budget: int |
             _note(f"{path}: {said}")
 
 
+def _check_seconds(seconds: float | None, budget: int | None, *, in_batch: bool) -> None:
+    """Refuses --max-seconds of `ask` where it can't be meant."""
+    if seconds is None:
+        return
+    from magicvl.plan_command import check_seconds
+
+    check_seconds(seconds, budget)
+    if in_batch:
+        raise UsageError("--max-seconds has no effect with --batch: set --budget, or a row's own budget")
+
+
 def _cache(folder: Path | None, size: int | None) -> tuple[Path | None, int | None]:
     """The folder of visual tokens and its bytes, as options or the environment say."""
     if folder is None and (named := os.environ.get("MAGICVL_CACHE")):
@@ -560,13 +700,3 @@ def _cache(folder: Path | None, size: int | None) -> tuple[Path | None, int | No
 
 def _print_json(data: dict[str, object]) -> None:
     print(json.dumps(data, ensure_ascii=False))
-
-
-def _print_plan(path: Path, planned: "Plan") -> None:
-    print(f"{path}: {planned.width} x {planned.height} px")
-    print(f"resized  {planned.resized[0]} x {planned.resized[1]} px")
-    and_overview = "" if planned.overview is None else ", and an overview of the whole"
-    print(f"tiles    {len(planned.tile_boxes)} ({planned.columns} across, {planned.rows} down{and_overview})")
-    print(f"tokens   {planned.tokens}")
-    if planned.scale != 1:
-        print(f"scale    {planned.scale:.3f}: the picture is larger than the budget or the model's tiles allow")
