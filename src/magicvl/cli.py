@@ -96,6 +96,7 @@ KeyType = Annotated[
 CacheSize = Annotated[int | None, typer.Option(help="Most MB in the folder of --cache. [default: 1074]")]
 
 
+BenchThreads = Annotated[int | None, typer.Option("--threads", help="Threads of everyone. [default: physical cores]")]
 ShapeType = Annotated[
     str | None, typer.Option("--llm-type", help="Type of a shape's decoder: Q4_K_M, Q8_0 or F16. [default: Q4_K_M]")
 ]
@@ -485,7 +486,7 @@ def speed(  # noqa: PLR0913, PLR0917 - each option is a parameter
     totals: Annotated[
         int | None, typer.Option(help="Rounds of ten questions and of ten pictures. [default: as --rounds]")
     ] = None,
-    threads: Threads = None,
+    threads: BenchThreads = None,
     llm_type: ShapeType = None,
     mmproj_type: ShapeMmprojType = None,
     keep: Keep = None,
@@ -530,7 +531,7 @@ def deployment(  # noqa: PLR0913, PLR0917 - each option is a parameter
     ] = None,
     rounds: Annotated[int, typer.Option(help="Rounds; medians are given.")] = 1,
     tokens: Annotated[int, typer.Option(help="Tokens of each answer.")] = 8,
-    threads: Threads = None,
+    threads: BenchThreads = None,
     llm_type: ShapeType = None,
     mmproj_type: ShapeMmprojType = None,
     keep: Keep = None,
@@ -570,7 +571,7 @@ def bench_plan(
     ] = None,
     rounds: Annotated[int, typer.Option(help="Questions about each picture; medians are given.")] = 3,
     tiles: Annotated[int | None, typer.Option(help="Leave larger pictures out. [default: the model's most]")] = None,
-    threads: Threads = None,
+    threads: BenchThreads = None,
     debug: Debug = False,
 ) -> None:
     """Compare what plan predicts with what happens, for pictures from one tile to the most.
