@@ -1,5 +1,6 @@
 """A random small MagicVL that every lane tests with: its checkpoint, and the bundle we convert it to."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ LINES = [
     "the number on the sign reads 1905; the word is Straße, naïve, 東京 or Привет",
     "def answer(question: str) -> int:\n    return len(question) * 42\n",
 ]
+
+# A job that a shell starts in the background ignores Ctrl-C, and so would every process that a test sends it to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
