@@ -7,13 +7,12 @@ so that a table of hours can be stopped and gone on with.
 
 import json
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from magicvl.bench.child import run_child
 from magicvl.bench.peer_shapes import PEERS, Peer, peer_files
 from magicvl.bench.pictures import TABLE_PICTURES, drawn, png
 from magicvl.bench.shape_bundle import LLM_TYPE, MMPROJ_TYPE, check_types, shape_bundle
@@ -241,13 +240,7 @@ def _ask(name: str, files: dict[str, object], picture: str, setting: Setting, fo
         "tokens": setting.tokens,
         "threads": setting.threads,
     }
-    command = [sys.executable, "-m", "magicvl.bench.deployment_child", json.dumps(order)]
-    child = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if child.returncode:
-        said = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}, no message"]
-        raise EngineError(f"{name} failed on the {picture}: {said[0]}")
-    measured: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
-    return measured
+    return run_child("magicvl.bench.deployment_child", order, f"{name} on the {picture}")
 
 
 def _key(row: Row) -> tuple[object, ...]:

@@ -4,26 +4,24 @@ The machine is measured anew, once by the clock and once by the CPU's; then each
 of its own. The CPU's seconds tell of the model behind the numbers where other work disturbs the clock.
 """
 
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+from magicvl.bench.child import run_child
 from magicvl.bench.pictures import noise
 from magicvl.edge.bundle import Lock, read_bundle
 from magicvl.edge.calibration import Calibration, from_json
 from magicvl.edge.pixels import read_header
 from magicvl.edge.plan import Grid, plan
 from magicvl.edge.prediction import predict
-from magicvl.errors import EngineError
 
 WITHIN = 0.25
 """What a prediction may be off by, as the share of what happens."""
+_child = partial(run_child, "magicvl.bench.prediction_child", what="a process of the measurement")
 GRIDS = ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (4, 3), (4, 4), (5, 4), (6, 4))
 """Full tiles across and down."""
 
@@ -161,17 +159,6 @@ def _row(bundle: Path, lock: Lock, picture: Path, by_clock: Calibration, by_cpu:
         Compared(cpu.seconds, happened("cpu_s")),
         Compared((wall.peak_bytes or 0) / 2**20, happened("peak_mib")) if known else None,
     )
-
-
-def _child(order: dict[str, Any]) -> dict[str, Any]:
-    """What a process of its own makes of an order. Raises EngineError where it fails."""
-    command = [sys.executable, "-m", "magicvl.bench.prediction_child", json.dumps(order)]
-    child = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if child.returncode:
-        said = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}, no message"]
-        raise EngineError(f"a process of the measurement failed: {said[0]}")
-    measured: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
-    return measured
 
 
 def _compared(row: Row) -> Sequence[tuple[str, Compared]]:

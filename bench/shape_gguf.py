@@ -114,4 +114,4 @@ def _more_bits(layer: int, layers: int) -> bool:
 
 
 def _no_numbers() -> Array:
-    raise NotImplementedError("a tensor of a shape has no numbers, only blocks")
+    raise AssertionError("a tensor of a shape has no numbers, only blocks")

@@ -5,9 +5,6 @@ wall seconds, medians. Pictures are noise, new in every round: no cache knows th
 questions and is asked for one token, so wall seconds are those to the first token.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -17,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from magicvl.bench.bare import FIRST, PREFILL, SECOND, TILE, Bare
+from magicvl.bench.child import run_child
 from magicvl.bench.peers import Chat, Handler, Peer, Reply, Server, assistant, user
 from magicvl.bench.pictures import noise, png
 from magicvl.bench.stopwatch import Cost, Stopwatch
@@ -24,7 +22,6 @@ from magicvl.edge.answer import Options, drain
 from magicvl.edge.bundle import Bundle, read_bundle
 from magicvl.edge.engine import Engine
 from magicvl.edge.plan import plan
-from magicvl.errors import EngineError
 
 QUESTIONS = (
     "What is the largest number in the picture?",
@@ -213,24 +210,14 @@ def _from_disk(bundle: Path, threads: int, watch: Stopwatch, picture: bytes, rou
         path.write_bytes(picture)
         order = {"bundle": str(bundle), "cache": str(Path(folder, "cache")), "picture": str(path), "threads": threads}
         order |= {"question": QUESTIONS[0]}
-        _new_process(order)
+        run_child("magicvl.bench.again", order, "a question in a new process")
         encoded = []
         for _ in range(rounds):
             steps.next("new process")
-            again = _new_process(order)
+            again = run_child("magicvl.bench.again", order, "a question in a new process")
             watch.add("from disk", again["cpu_s"], again["wall_s"], int(again["tokens"]))
             encoded.append(int(again["encoded"]))
     return max(encoded)
-
-
-def _new_process(order: dict[str, object]) -> dict[str, float]:
-    command = [sys.executable, "-m", "magicvl.bench.again", json.dumps(order)]
-    child = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if child.returncode:
-        said = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}, no message"]
-        raise EngineError(f"a question in a new process failed: {said[0]}")
-    measured: dict[str, float] = json.loads(child.stdout.splitlines()[-1])
-    return measured
 
 
 def _aims(costs: dict[str, Cost], peers: Sequence[str], encoded: int) -> tuple[Aim, ...]:

@@ -66,7 +66,7 @@ def test_a_question_that_fails_is_a_line_and_not_a_row(small_preset: Preset, tmp
     table = measure(models, ["icon"], Setting(threads=1, tokens=2), tmp_path / "shapes", tmp_path / "rows.jsonl")
     assert [row.model for row in table.rows] == ["small"]
     assert len(table.failures) == 1
-    assert table.failures[0].startswith("broken failed on the icon: ")
+    assert table.failures[0].startswith("broken on the icon failed: ")
     assert "no bundle" in table.failures[0]
 
 

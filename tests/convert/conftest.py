@@ -20,6 +20,13 @@ import pytest
 import torch
 from torch import nn
 
+from magicvl.edge import timing
+from magicvl.edge.bundle import read_bundle
+from magicvl.edge.calibrate import calibrate
+from magicvl.edge.pixels import Header
+from magicvl.edge.plan import plan
+from magicvl.edge.prediction import predict
+
 SCRIPT = "convert_hf_to_gguf.py"
 # Upstream knows a pre-tokenizer by a hash of what it does to one text, and so only published ones; the rest of the
 # converter is its own.
@@ -182,3 +189,19 @@ def _download(name: str, cache: Path) -> None:
                 archive.extract(member.replace(name=inside), partial, filter="data")
     archives[0].unlink()
     partial.rename(cache)
+
+
+@pytest.fixture
+def check_prediction(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Measures a bundle, as quickly as can be, and looks whether more is predicted for more."""
+    monkeypatch.setattr(timing, "REPEAT_SECONDS", 0.0)
+
+    def check(bundle: Path) -> None:
+        found = calibrate(bundle, threads=1)
+        lock = read_bundle(bundle).lock
+        assert 1 <= found.tile[0][0] <= found.tile[-1][0] <= lock.grid.tile_tokens
+        assert found.push[0][0] == 1
+        few, many = (predict(found, lock, [Header(*size)], [plan(*size, lock.grid)]) for size in ((20, 20), (900, 700)))
+        assert 0 < few.encode_s < many.encode_s and 0 < few.prefill_s <= many.prefill_s
+
+    return check

@@ -37,15 +37,12 @@ from magicvl.convert.parity import parity
 from magicvl.convert.tokenizer_json import vocabulary_from_gguf
 from magicvl.convert.tolerance import TOLERANCES
 from magicvl.convert.vocabulary import PRE_TOKENIZERS
-from magicvl.edge import timing
 from magicvl.edge.bundle import read_bundle
-from magicvl.edge.calibrate import calibrate
 from magicvl.edge.engine import Engine
 from magicvl.edge.gguf_check import read_gguf
 from magicvl.edge.llama import Model
-from magicvl.edge.pixels import Header, cut
+from magicvl.edge.pixels import cut
 from magicvl.edge.plan import Grid, plan
-from magicvl.edge.prediction import predict
 from magicvl.edge.reference_sizes import Lfm2Rules, lfm2_splits
 from magicvl.edge.request import open_and_cut
 from magicvl.errors import CheckpointError
@@ -324,14 +321,8 @@ def test_answers_token_by_token_and_one_after_another(hybrid: Made, make_picture
     assert compared >= 20, "too many ties: this test shows little"
 
 
-def test_a_look_can_be_predicted(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "REPEAT_SECONDS", 0.0)
-    found = calibrate(made.bundle, threads=1)
-    lock = read_bundle(made.bundle).lock
-    assert 1 <= found.tile[0][0] <= found.tile[-1][0] <= lock.grid.tile_tokens
-    assert found.push[0][0] == 1
-    few, many = (predict(found, lock, [Header(*size)], [plan(*size, lock.grid)]) for size in ((20, 20), (900, 700)))
-    assert 0 < few.encode_s < many.encode_s and 0 < few.prefill_s <= many.prefill_s
+def test_a_look_can_be_predicted(made: Made, check_prediction: Callable[[Path], None]) -> None:
+    check_prediction(made.bundle)
 
 
 UNIT = st.sampled_from([(16, 2), (14, 2), (8, 1), (8, 3)])

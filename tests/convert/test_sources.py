@@ -40,14 +40,8 @@ from magicvl.convert.parity import parity
 from magicvl.convert.reference_nanovlm import NanoVLMReference
 from magicvl.convert.reference_nanovlm_model import NanoVLM
 from magicvl.convert.tolerance import TOLERANCES
-from magicvl.edge import timing
-from magicvl.edge.bundle import read_bundle
-from magicvl.edge.calibrate import calibrate
 from magicvl.edge.engine import Engine
 from magicvl.edge.gguf_check import read_gguf
-from magicvl.edge.pixels import Header
-from magicvl.edge.plan import plan
-from magicvl.edge.prediction import predict
 from magicvl.edge.request import open_and_cut
 from magicvl.errors import CheckpointError
 
@@ -396,14 +390,8 @@ def test_greedy_answers_begin_alike(made: Made, make_picture: Make) -> None:
     pytest.fail(f"{compared} pictures without a tie: this test shows little")
 
 
-def test_a_look_can_be_predicted(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "REPEAT_SECONDS", 0.0)
-    found = calibrate(made.bundle, threads=1)
-    lock = read_bundle(made.bundle).lock
-    assert 1 <= found.tile[0][0] <= found.tile[-1][0] <= lock.grid.tile_tokens
-    assert found.push[0][0] == 1
-    few, many = (predict(found, lock, [Header(*size)], [plan(*size, lock.grid)]) for size in ((20, 20), (900, 700)))
-    assert 0 < few.encode_s < many.encode_s and 0 < few.prefill_s <= many.prefill_s
+def test_a_look_can_be_predicted(made: Made, check_prediction: Callable[[Path], None]) -> None:
+    check_prediction(made.bundle)
 
 
 def test_ask_and_plan_run_as_real_commands(tmp_path: Path, kit: Kit, make_picture: Make) -> None:
