@@ -8,6 +8,9 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+FEWEST = 5
+"""Questions below which a share says nothing."""
+
 
 def plot_run(log: Path, target: Path) -> None:
     """Draws the entries of a run's log.jsonl into a PNG."""
@@ -24,8 +27,10 @@ def plot_run(log: Path, target: Path) -> None:
     # Eleven tasks are one more than the usual cycle has colours.
     right.set_prop_cycle(color=[*matplotlib.color_sequences["tab20"][::2], "black"])
     for task in sorted({task for entry in measured for task in entry["accuracy"]}):
-        points = [(e["step"], 100 * e["accuracy"][task][0] / e["accuracy"][task][1]) for e in measured]
-        right.plot(*zip(*points, strict=True), marker=".", label=task)
+        counts = [(entry["step"], *entry["accuracy"].get(task, (0, 0))) for entry in measured]
+        points = [(step, 100 * hits / asked) for step, hits, asked in counts if asked >= FEWEST]
+        if points:
+            right.plot(*zip(*points, strict=True), marker=".", label=task)
     right.set(xlabel="step", ylabel="exact answers (%)", ylim=(0, 101), title="held-out accuracy by task")
     if measured:
         right.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
