@@ -38,14 +38,16 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         for place, model in enumerate(models):
             values = [_value(found.get((model, picture)), name) for picture in pictures]
             lefts = [i + (place - (len(models) - 1) / 2) * 0.8 / len(models) for i in range(len(pictures))]
-            axis.bar(lefts, values, 0.8 / len(models), label=model)
+            axis.bar(lefts, [value or 0.0 for value in values], 0.8 / len(models), label=model)
+            for left in (left for left, value in zip(lefts, values, strict=True) if value is None):
+                axis.text(left, 0, " not measured", rotation=90, ha="center", va="bottom", fontsize="x-small")
         axis.set_title(title)
         axis.set_xticks(range(len(pictures)), pictures)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(models))
     figure.savefig(path, dpi=110, format="png")
 
 
-def _value(numbers: dict[str, float] | None, name: str) -> float:
+def _value(numbers: dict[str, float] | None, name: str) -> float | None:
     if numbers is None:
-        return 0.0
+        return None
     return numbers["encode_s"] + numbers["prefill_s"] if name == "first_s" else numbers[name]
