@@ -374,7 +374,10 @@ EDITORS = pytest.mark.parametrize("before", [START, f"{START}; {WITHOUT_TOOLKIT}
 @EDITORS
 def test_a_conversation_on_a_terminal(terminal: Callable[..., Terminal], tmp_path: Path, before: str) -> None:
     (tmp_path / "my picture.png").write_bytes(DEMO.read_bytes())
-    answer = demo_answer("How many stars are there?")
+    with Engine(DEFAULT_BUNDLE, threads=1) as engine:
+        session = engine.session()
+        first = session.ask("How many stars are there?", DEMO)
+        again = session.ask("How many stars are there?")
     talk = terminal(before=before)
     talk.wait_for("Ctrl-D leaves")
     talk.wait_for(">")
@@ -387,13 +390,13 @@ def test_a_conversation_on_a_terminal(terminal: Callable[..., Terminal], tmp_pat
     talk.wait_for("shown with your next words")
     talk.wait_for(">")
     talk.type("How many stars are there?\r")
-    talk.wait_for(f"{answer}\r\n")
+    talk.wait_for(f"{first}\r\n")
     talk.wait_for("% of the context")
     talk.wait_for(">")
     talk.type("/quiet\r")
     talk.wait_for(">")
     talk.type("\x1b[A\x1b[A\r")
-    talk.wait_for(f"{answer}\r\n")
+    talk.wait_for(f"{again}\r\n")
     talk.wait_for(">")
     talk.type("\x04")
     assert talk.ended() == 0
