@@ -32,7 +32,7 @@ def plot_run(log: Path, target: Path) -> None:
         if points:
             right.plot(*zip(*points, strict=True), marker=".", label=task)
     right.set(xlabel="step", ylabel="exact answers (%)", ylim=(0, 101), title="held-out accuracy by task")
-    if measured:
+    if right.lines:
         right.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(target, dpi=110)
     plt.close(figure)
