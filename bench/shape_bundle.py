@@ -16,6 +16,7 @@ from magicvl.convert.source import Source
 from magicvl.convert.vision import tensor_type, vision_fields
 from magicvl.convert.vocabulary import IMAGE_TOKEN, Vocabulary
 from magicvl.edge.bundle import LOCK_NAME, FileEntry, Lock, PictureInfo, VisionInfo, lock_to_json, sha256
+from magicvl.edge.files import user_folder
 from magicvl.edge.prompt import Pieces
 from magicvl.errors import UsageError
 from magicvl.mmproj.contract import ARCHITECTURE, Layout, Tensor, mmproj_tensors
@@ -31,7 +32,7 @@ REVISION = 1
 
 def shapes_folder() -> Path:
     """Where shapes are kept: `magicvl/shapes` in XDG_CACHE_HOME or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "magicvl" / "shapes"
+    return user_folder("XDG_CACHE_HOME", ".cache") / "shapes"
 
 
 def shape_bundle(preset: Preset, folder: Path, *, llm: str = LLM_TYPE, mmproj: str = MMPROJ_TYPE) -> Path:

@@ -21,6 +21,7 @@ from typing import Any, NoReturn, Self
 from magicvl.edge.answer import Options
 from magicvl.edge.batch_rows import Questions
 from magicvl.edge.bundle import Lock, lock_to_json
+from magicvl.edge.files import whole_file
 from magicvl.errors import MagicVLError, UsageError
 
 JOB_FORMAT = 1
@@ -228,17 +229,12 @@ class Output:
 
     def _drop_failed(self) -> None:
         """Writes the output without its rows in error beside it, and in its place."""
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            with self.path.open("rb") as old, beside.open("xb") as new:
-                for line, record in zip(old, _records(self.path), strict=True):
-                    if record is None or "error" not in record:
-                        new.write(line)
-                new.flush()
-                os.fsync(new.fileno())
-            beside.replace(self.path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with whole_file(self.path) as partial, self.path.open("rb") as old, partial.open("wb") as new:
+            for line, record in zip(old, _records(self.path), strict=True):
+                if record is None or "error" not in record:
+                    new.write(line)
+            new.flush()
+            os.fsync(new.fileno())
         _sync_directory(self.path.parent)
 
     def _count(self, record: Record) -> None:

@@ -7,13 +7,14 @@ damaged, or of another version of this program, is as good as none.
 import hashlib
 import json
 import os
-from contextlib import suppress
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from magicvl.edge.bundle import Lock
 from magicvl.edge.calibration import Calibration, from_json
+from magicvl.edge.files import user_folder, whole_file
 from magicvl.edge.threads import physical_cores, processor, thread_counts
 
 FORMAT: Final = 1
@@ -22,21 +23,22 @@ MOST_BYTES: Final = 2**16
 """A file of more is not ours."""
 
 
-def calibration_path(lock: Lock, threads: int | None) -> Path:
-    """Where the calibration of a bundle on this machine lies; `threads` is None for the fastest count."""
-    key = json.dumps(_key(lock, threads), sort_keys=True)
-    return _folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+def calibration_path(key: Mapping[str, object]) -> Path:
+    """Where the calibration of a `calibration_key` lies."""
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    return user_folder("XDG_CACHE_HOME", ".cache") / "calibration" / f"{name}.json"
 
 
 def load_calibration(lock: Lock, threads: int | None = None) -> Calibration | None:
     """The calibration of a bundle on this machine, None where there is none that can be read. No native code runs."""
     try:
-        path = calibration_path(lock, threads)
+        key = calibration_key(lock, threads)
+        path = calibration_path(key)
         if path.stat().st_size > MOST_BYTES:
             return None
         data = json.loads(path.read_bytes())
         # The name is only a hash, and files get copied.
-        if data["key"] != _key(lock, threads):
+        if data["key"] != key:
             return None
         found = from_json(data["calibration"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, RuntimeError):
@@ -53,27 +55,18 @@ def best_threads(lock: Lock) -> int:
 def save_calibration(lock: Lock, threads: int | None, calibration: Calibration) -> bool:
     """Keeps a calibration; the file is there whole or not at all. False where the folder can't be written."""
     try:
-        path = calibration_path(lock, threads)
+        key = calibration_key(lock, threads)
+        path = calibration_path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            partial.write_text(json.dumps({"key": _key(lock, threads), "calibration": calibration.to_json()}))
-            partial.replace(path)
-        finally:
-            with suppress(OSError):
-                partial.unlink()
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps({"key": key, "calibration": calibration.to_json()}))
     except (OSError, RuntimeError):
         return False
     return True
 
 
-def _folder() -> Path:
-    # Path.home() raises RuntimeError for a user without one.
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "magicvl" / "calibration"
-
-
-def _key(lock: Lock, threads: int | None) -> dict[str, object]:
-    """What the numbers depend on, beside what else the machine does."""
+def calibration_key(lock: Lock, threads: int | None) -> dict[str, object]:
+    """What the numbers depend on, beside what else the machine does; `threads` is None for the fastest count."""
     return {
         "format": FORMAT,
         "files": {role: entry.sha256 for role, entry in sorted(lock.files.items())},

@@ -1,10 +1,10 @@
 """The plan painted over its picture: tile borders, tile numbers, the grid of visual tokens."""
 
-import os
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from magicvl.edge.files import whole_file
 from magicvl.edge.pixels import overview, resize
 from magicvl.edge.plan import Box, Grid, Plan
 from magicvl.errors import MagicVLError, UsageError
@@ -54,15 +54,11 @@ def check_target(path: Path, *, force: bool) -> None:
 def save_png(picture: Image.Image, path: Path, *, force: bool = False) -> None:
     """Writes a PNG beside its place and renames it. Raises UsageError, MagicVLError where it cannot."""
     check_target(path, force=force)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with beside.open("xb") as file:
-            picture.save(file, format="PNG")
-        beside.replace(path)
+        with whole_file(path) as partial:
+            picture.save(partial, format="PNG")
     except OSError as error:
         raise MagicVLError(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _token_grid(pen: ImageDraw.ImageDraw, box: Box, unit: int) -> None:

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import io
 import json
-import os
 import secrets
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from magicvl.edge.bundle import Lock
+from magicvl.edge.files import user_folder, whole_file
 from magicvl.edge.plan import plan
 from magicvl.edge.prompt import Spoken
 from magicvl.edge.request import CutPicture
@@ -53,9 +53,8 @@ def save_session(session: Session, path: Path, most_state: int | None = None) ->
     """
     held = session.engine.sequences.state(session.owner, most_state)
     words = json.dumps(_words(session, held[0] if held else [])).encode()
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with zipfile.ZipFile(partial, "w") as file:
+        with whole_file(path) as partial, zipfile.ZipFile(partial, "w") as file:
             file.writestr("session.json", words, zipfile.ZIP_DEFLATED)
             for turn, its in enumerate(session.turns):
                 for number, picture in enumerate(its.pictures):
@@ -65,12 +64,8 @@ def save_session(session: Session, path: Path, most_state: int | None = None) ->
                 state = held[1].data
                 file.writestr("state.bin", state)
                 file.writestr("state.mac", _mac(_key(), words, state))
-        partial.replace(path)
     except OSError as error:
         raise UsageError(f"{path}: the conversation can't be written there ({error.strerror})") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return held is not None
 
 
@@ -213,14 +208,11 @@ def _mac(key: bytes, words: bytes, state: bytes | memoryview) -> bytes:
 
 def _key() -> bytes:
     """This user's own key, made when it is first needed; only they can read it."""
-    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "magicvl"
-    path = folder / "session.key"
+    path = user_folder("XDG_CONFIG_HOME", ".config") / "session.key"
     with suppress(FileNotFoundError):
         if len(key := path.read_bytes()) == 32:
             return key
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".session.key.{os.getpid()}"
-    partial.touch(mode=0o600)
-    partial.write_bytes(secrets.token_bytes(32))
-    partial.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, mode=0o600) as partial:
+        partial.write_bytes(secrets.token_bytes(32))
     return path.read_bytes()

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 from magicvl.chat_completion import completions
+from magicvl.edge.files import user_folder, whole_file
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -61,15 +62,14 @@ class History:
                 file.write(json.dumps(line) + "\n")
 
     def _shorten(self) -> None:
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        partial.touch(mode=0o600)
-        partial.write_text("".join(json.dumps(line) + "\n" for line in self.lines[-MOST_LINES:]), encoding="utf-8")
-        partial.replace(self._path)
+        kept = "".join(json.dumps(line) + "\n" for line in self.lines[-MOST_LINES:])
+        with whole_file(self._path, mode=0o600) as partial:
+            partial.write_text(kept, encoding="utf-8")
 
 
 def history_path() -> Path:
     """Where lines are remembered."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "magicvl" / "chat_history"
+    return user_folder("XDG_STATE_HOME", ".local/state") / "chat_history"
 
 
 def open_editor(history: History) -> Editor:

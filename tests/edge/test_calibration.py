@@ -14,7 +14,13 @@ from magicvl import DEFAULT_BUNDLE
 from magicvl.edge import calibration_file
 from magicvl.edge.bundle import Lock, read_bundle
 from magicvl.edge.calibration import Calibration, Memory, between, from_json, rising
-from magicvl.edge.calibration_file import best_threads, calibration_path, load_calibration, save_calibration
+from magicvl.edge.calibration_file import (
+    best_threads,
+    calibration_key,
+    calibration_path,
+    load_calibration,
+    save_calibration,
+)
 from magicvl.edge.threads import physical_cores, thread_counts
 
 patient = settings(deadline=None)
@@ -111,7 +117,8 @@ def test_a_file_gives_back_what_was_saved(lock: Lock) -> None:
         assert from_json(json.loads(json.dumps(made.to_json()))) == made
         assert save_calibration(lock, None, made)
         assert load_calibration(lock) == made
-    assert [file.name for file in calibration_path(lock, None).parent.iterdir()] == [calibration_path(lock, None).name]
+    path = calibration_path(calibration_key(lock, None))
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_the_fastest_threads_are_taken(lock: Lock) -> None:
@@ -143,7 +150,7 @@ def test_the_fastest_threads_are_taken(lock: Lock) -> None:
 )
 def test_a_damaged_file_is_as_good_as_none(lock: Lock, data: bytes) -> None:
     save_calibration(lock, None, calibration())
-    calibration_path(lock, None).write_bytes(data)
+    calibration_path(calibration_key(lock, None)).write_bytes(data)
     assert load_calibration(lock) is None
     assert best_threads(lock) == physical_cores()
     assert save_calibration(lock, None, calibration()) and load_calibration(lock) == calibration()
@@ -160,7 +167,7 @@ def test_a_damaged_file_is_as_good_as_none(lock: Lock, data: bytes) -> None:
 )  # fmt: skip
 def test_a_foreign_value_is_as_good_as_none(lock: Lock, field: str, value: object) -> None:
     save_calibration(lock, None, calibration())
-    path = calibration_path(lock, None)
+    path = calibration_path(calibration_key(lock, None))
     data = json.loads(path.read_text())
     data["calibration"][field] = value
     path.write_text(json.dumps(data))
@@ -172,7 +179,7 @@ def test_a_file_of_another_bundle_is_not_taken(lock: Lock) -> None:
     files = lock.files | {"llm": replace(lock.files["llm"], sha256="0" * 64)}
     other = replace(lock, files=files)
     assert load_calibration(other) is None
-    calibration_path(lock, None).rename(calibration_path(other, None))
+    calibration_path(calibration_key(lock, None)).rename(calibration_path(calibration_key(other, None)))
     assert load_calibration(other) is None
 
 

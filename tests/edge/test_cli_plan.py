@@ -17,7 +17,7 @@ from magicvl import cli
 from magicvl.edge import calibrate
 from magicvl.edge.bundle import read_bundle
 from magicvl.edge.calibration import Calibration, Memory
-from magicvl.edge.calibration_file import calibration_path, load_calibration, save_calibration
+from magicvl.edge.calibration_file import calibration_key, calibration_path, load_calibration, save_calibration
 from magicvl.edge.pixels import Header
 from magicvl.edge.plan import plan
 from magicvl.edge.prediction import predict
@@ -136,7 +136,7 @@ def test_it_is_measured_again_where_that_is_due(
     assert "measuring" in here("plan", pictures[0], "--threads", 1, "--calibrate").err
     with cached_in(cache):
         assert load_calibration(lock, 1) == other
-        calibration_path(lock, 1).write_text("{")
+        calibration_path(calibration_key(lock, 1)).write_text("{")
     assert "measuring" in here("plan", pictures[0], "--threads", 1).err
     with cached_in(cache):
         assert load_calibration(lock, 1) == other
