@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from magicvl.bench.child import peak_mib
 from magicvl.bench.random_checkpoint import write_random_checkpoint
 from magicvl.convert.progress import Quiet
 from magicvl.convert.quantise import quantise_llm
@@ -73,17 +74,12 @@ class Meter:
         """Ends the last step."""
         child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         cpu, wall = _cpu() - self._cpu, time.perf_counter() - self._wall
-        self.costs.append(Cost(self._step, round(_peak_mib(), 1), round(child, 1), round(cpu, 2), round(wall, 2)))
+        self.costs.append(Cost(self._step, round(peak_mib(), 1), round(child, 1), round(cpu, 2), round(wall, 2)))
 
     def _start(self) -> None:
         # Sets the peak back to what is resident now.
         Path("/proc/self/clear_refs").write_text("5")
         self._cpu, self._wall = _cpu(), time.perf_counter()
-
-
-def _peak_mib() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) / 1024
 
 
 def _cpu() -> float:

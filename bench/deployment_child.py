@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from magicvl.bench.child import peak_mib
+
 QUESTION = "What is at the top of the picture?"
 
 
@@ -67,12 +69,6 @@ def _stock(order: dict[str, Any]) -> dict[str, object]:
         "wall_s": done - loaded,
         "cpu_s": used,
     }
-
-
-def peak_mib() -> float:
-    """Most resident memory of this process so far, pages of mapped files counted, in MiB (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) / 1024
 
 
 if __name__ == "__main__":

@@ -35,8 +35,6 @@ class Peer:
     """One model."""
 
     name: str
-    published: str
-    """Where its sizes are from."""
     decoder: Decoder
     vision: VisionInfo
     """`projector` is a name of clip.cpp's; not all of them are in magicvl.mmproj.contract."""
@@ -104,29 +102,27 @@ def _decoder(  # noqa: PLR0913, PLR0917 - one line of a table
 PEERS = {
     peer.name: peer
     for peer in (
-        # InternViT-300M-448px and InternLM2-1.8B; the latter is a Llama whose queries, keys and values lie in one
-        # matrix, which llama.cpp's converter takes apart.
+        # OpenGVLab/InternVL2_5-2B: InternViT-300M-448px and InternLM2-1.8B; the latter is a Llama whose queries, keys
+        # and values lie in one matrix, which llama.cpp's converter takes apart.
         Peer(
             "internvl2.5-2b",
-            "OpenGVLab/InternVL2_5-2B",
             _decoder("llama", 2048, 24, 16, 8, 8192, 92553, 32768, 1e6, 1e-5, tied=False),
             VisionInfo(1024, 24, 16, 4096, 14, 2, positions=32, projector_width=2048, projector="internvl"),
             PictureInfo(448, 13, *_IMAGENET),
             ("<img>", "</img>"),
         ),
-        # SigLIP-SO400M and SmolLM2-1.7B.
+        # HuggingFaceTB/SmolVLM2-2.2B-Instruct: SigLIP-SO400M and SmolLM2-1.7B.
         Peer(
             "smolvlm2-2.2b",
-            "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
             _decoder("llama", 2048, 24, 32, 32, 8192, 49280, 8192, 273768.0, 1e-5, tied=False),
             VisionInfo(1152, 27, 16, 4304, 14, 3, positions=27, projector_width=None, projector="idefics3"),
             PictureInfo(384, 17, *_HALF, resample="lanczos", policy="idefics3", longest=1536),
             ("<fake_token_around_image>", "<global-img>", *_GRID),
         ),
-        # An encoder of 675 M parameters that looks at the whole picture at once, and Qwen2-1.5B.
+        # Qwen/Qwen2-VL-2B-Instruct: an encoder of 675 M parameters that looks at the whole picture at once, and
+        # Qwen2-1.5B.
         Peer(
             "qwen2-vl-2b",
-            "Qwen/Qwen2-VL-2B-Instruct",
             _decoder("qwen2", 1536, 28, 12, 2, 8960, 151936, 32768, 1e6, 1e-6, tied=True, bias=True),
             VisionInfo(1280, 32, 16, 5120, 14, 2, positions=40, projector_width=5120, projector="qwen2vl_merger"),
             PictureInfo(560, 1, *_CLIP),

@@ -1,4 +1,4 @@
-"""Pictures to measure with: their content costs nothing, so it is drawn or noise."""
+"""Pictures to measure with that are quick to open; noise comes from magicvl.edge.noise."""
 
 import io
 
@@ -12,12 +12,6 @@ TABLE_PICTURES = {
     "icon": (512, 512),
 }
 """The pictures of the deployment table, width and height in px."""
-
-
-def noise(size: tuple[int, int], seed: int) -> Image.Image:
-    """A picture that nothing has seen."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1] // 8 + 1, size[0] // 8 + 1, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
 
 
 def drawn(size: tuple[int, int], seed: int) -> Image.Image:

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from magicvl.bench.child import run_child
-from magicvl.bench.pictures import noise
 from magicvl.edge.bundle import Lock, read_bundle
 from magicvl.edge.calibration import Calibration, from_json
+from magicvl.edge.noise import noise
 from magicvl.edge.pixels import read_header
 from magicvl.edge.plan import Grid, plan
 from magicvl.edge.prediction import predict

@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Any
 
+from magicvl.bench.child import peak_mib
+
 QUESTION = "What is at the top of the picture?"
 
 
@@ -29,7 +31,6 @@ def _measure(order: dict[str, Any]) -> dict[str, object]:
 
 def _ask(order: dict[str, Any]) -> dict[str, object]:
     """What a question takes up to the answer's first token; CPU seconds are of all threads."""
-    from magicvl.bench.deployment_child import peak_mib
     from magicvl.edge.answer import Options, drain
     from magicvl.edge.engine import Engine
 

@@ -16,11 +16,12 @@ import numpy as np
 from magicvl.bench.bare import FIRST, PREFILL, SECOND, TILE, Bare
 from magicvl.bench.child import run_child
 from magicvl.bench.peers import Chat, Handler, Peer, Reply, Server, assistant, user
-from magicvl.bench.pictures import noise, png
+from magicvl.bench.pictures import png
 from magicvl.bench.stopwatch import Cost, Stopwatch
 from magicvl.edge.answer import Options, drain
 from magicvl.edge.bundle import Bundle, read_bundle
 from magicvl.edge.engine import Engine
+from magicvl.edge.noise import noise
 from magicvl.edge.plan import plan
 
 QUESTIONS = (

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
-from PIL import Image
-
 from magicvl.edge.answer import Options, drain
 from magicvl.edge.calibrate_decoder import measure_decoder, room_for, visual_rows
 from magicvl.edge.calibration import Calibration, Memory, Point, rising
 from magicvl.edge.engine import Engine
+from magicvl.edge.noise import noise
 from magicvl.edge.pixels import open_picture
 from magicvl.edge.plan import Grid, plan
 from magicvl.edge.request import open_and_cut
@@ -96,11 +94,6 @@ def _shapes(grid: Grid) -> list[_Shape]:
     return [found[tokens] for tokens in sorted(found)]
 
 
-def _noise(width: int, height: int) -> Image.Image:
-    pixels = np.random.default_rng(0).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-
-
 def _patient(sizes: Iterable[int], measure: Callable[[int], float]) -> tuple[Point, ...]:
     """Points for the smallest and the largest size, and for those between as long as patience lasts."""
     ordered = sorted(set(sizes))
@@ -122,7 +115,7 @@ def _compared(found: Calibration) -> int:
 def _trial(engine: Engine, tokens: int, clock: Clock) -> float:
     """Seconds of a tile of about so many tokens and its prefill."""
     shape = min(_shapes(engine.lock.grid), key=lambda each: abs(each.tokens - tokens))
-    engine.embed(_noise(shape.side, shape.side), shape.budget)  # warms up
+    engine.embed(noise((shape.side, shape.side)), shape.budget)  # warms up
     seconds = _tile(engine, shape, clock)
     with engine.make_context(room_for(engine, shape.tokens), 1) as context:
         context.push_embeddings(visual_rows(engine, max(1, shape.tokens // 4)))
@@ -136,7 +129,7 @@ def _first(engine: Engine, shape: _Shape, clock: Clock) -> tuple[float, float]:
     for _ in range(2):
         begun = clock()
         options = Options(max_tokens=1, budget=shape.budget)
-        pieces = engine.start(_noise(shape.side, shape.side), "What is this?", options)
+        pieces = engine.start(noise((shape.side, shape.side)), "What is this?", options)
         cut = clock()
         drain(pieces)
         taken.append((cut - begun, clock() - cut))
@@ -146,7 +139,7 @@ def _first(engine: Engine, shape: _Shape, clock: Clock) -> tuple[float, float]:
 
 
 def _tile(engine: Engine, shape: _Shape, clock: Clock) -> float:
-    picture = _noise(shape.side, shape.side)
+    picture = noise((shape.side, shape.side))
     return median(lambda: engine.embed(picture, shape.budget), clock)
 
 
@@ -158,7 +151,7 @@ def _tiles(engine: Engine, shapes: list[_Shape], clock: Clock) -> tuple[Point, .
 def _opening(engine: Engine, kind: str, clock: Clock) -> float:
     """Seconds a megapixel from a file to tiles."""
     file = io.BytesIO()
-    picture = _noise(640, 480)
+    picture = noise((640, 480))
     picture.save(file, kind)
     data = file.getvalue()
     open_picture(data)

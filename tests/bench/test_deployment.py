@@ -12,8 +12,9 @@ from PIL import Image
 from magicvl.bench.deployment import Row, Setting, measure, medians, read_rows, shares, table_models, to_text
 from magicvl.bench.internvl_tiles import internvl_tiles
 from magicvl.bench.peer_shapes import Peer
-from magicvl.bench.pictures import TABLE_PICTURES, noise
+from magicvl.bench.pictures import TABLE_PICTURES
 from magicvl.cli import run
+from magicvl.edge.noise import noise
 from magicvl.errors import UsageError
 from magicvl.mmproj.presets import Preset
 

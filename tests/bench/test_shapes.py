@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from magicvl.bench.peer_shapes import PEERS, Peer, peer_files
-from magicvl.bench.pictures import noise
 from magicvl.bench.shape_bundle import llm_shape, magicvl_source, shape_bundle, write_llm_shape
 from magicvl.bench.shape_gguf import SHAPE_TYPES
 from magicvl.bench.shape_words import shape_vocabulary
@@ -19,6 +18,7 @@ from magicvl.edge.bundle import read_bundle
 from magicvl.edge.engine import Engine
 from magicvl.edge.gguf_check import read_gguf
 from magicvl.edge.llama import Model
+from magicvl.edge.noise import noise
 from magicvl.errors import UsageError
 from magicvl.mmproj.presets import LanguageShape, Preset, VisionShape
 

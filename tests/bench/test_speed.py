@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from magicvl.bench.peers import Chat, Reply, Server, assistant, user
-from magicvl.bench.pictures import noise, png
+from magicvl.bench.pictures import png
 from magicvl.bench.speed import CEILINGS, QUESTIONS, Aim
 from magicvl.cli import run
 from magicvl.edge.bundle import read_bundle
+from magicvl.edge.noise import noise
 from magicvl.errors import EngineError
 
 PYTHON = os.environ.get("MAGICVL_OTHER_PYTHON", sys.executable)
