@@ -12,12 +12,13 @@ from functools import partial
 from pathlib import Path
 
 from magicvl.bench.child import run_child
+from magicvl.bench.prediction_child import QUESTION
 from magicvl.edge.bundle import Lock, read_bundle
 from magicvl.edge.calibration import Calibration, from_json
 from magicvl.edge.noise import noise
 from magicvl.edge.pixels import read_header
 from magicvl.edge.plan import Grid, plan
-from magicvl.edge.prediction import predict
+from magicvl.edge.prediction import predict, question_tokens
 
 WITHIN = 0.25
 """What a prediction may be off by, as the share of what happens."""
@@ -141,7 +142,9 @@ def _sizes(grid: Grid, most: int) -> Iterator[tuple[int, int]]:
 def _row(bundle: Path, lock: Lock, picture: Path, by_clock: Calibration, by_cpu: Calibration, rounds: int) -> Row:
     header = read_header(picture)
     planned = plan(header.width, header.height, lock.grid)
-    wall, cpu = (predict(each, lock, [header], [planned], answer=1) for each in (by_clock, by_cpu))
+    wall, cpu = (
+        predict(each, lock, [header], [planned], question_tokens(QUESTION), answer=1) for each in (by_clock, by_cpu)
+    )
     order = {"bundle": str(bundle), "threads": by_clock.threads, "picture": str(picture)}
     asked = [_child(order) for _ in range(rounds)]
 

@@ -22,6 +22,8 @@ from magicvl.errors import UsageError
 
 QUESTION: Final = 32
 """Tokens of a short question and the chat template's frame."""
+FRAME: Final = 10
+"""Tokens of a chat template around a question, about."""
 ANSWER: Final = Options().max_tokens
 """Tokens of the longest answer where nothing else is said."""
 OPENED: Final = 12
@@ -105,6 +107,11 @@ def largest_budget(
         f"within {seconds:g} s: even the fewest visual tokens take about {least:.3g} s here; allow more, or take a "
         f"smaller model"
     )
+
+
+def question_tokens(prompt: str) -> int:
+    """About how many tokens a question and the chat template's frame are."""
+    return FRAME + len(prompt.encode("utf-8", "replace")) // 4
 
 
 def _budgets(lock: Lock, pictures: Sequence[Header]) -> Iterator[tuple[int | None, list[Plan]]]:

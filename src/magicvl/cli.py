@@ -278,6 +278,9 @@ def chat(  # noqa: PLR0913, PLR0917 - each option is a parameter
 def plan(  # noqa: PLR0913, PLR0917 - each option is a parameter
     images: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP or GIF.", show_default=False)],
     model: Model = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", "-p", help="The question that will be asked. [default: a short one]")
+    ] = None,
     budget: Budget = None,
     max_seconds: MaxSeconds = None,
     threads: Threads = None,
@@ -299,7 +302,9 @@ def plan(  # noqa: PLR0913, PLR0917 - each option is a parameter
     from magicvl import DEFAULT_BUNDLE
     from magicvl.plan_command import PlanCall, plan_pictures
 
-    call = PlanCall(images, model or DEFAULT_BUNDLE, budget, max_seconds, threads, predict, calibrate, draw, force)
+    call = PlanCall(
+        images, model or DEFAULT_BUNDLE, prompt, budget, max_seconds, threads, predict, calibrate, draw, force
+    )
     result = plan_pictures(call, _note)
     if as_json:
         _print_json(result.to_json())

@@ -11,12 +11,10 @@ from magicvl.edge.calibration import Calibration
 from magicvl.edge.calibration_file import load_calibration, save_calibration
 from magicvl.edge.pixels import Header, open_picture, read_header
 from magicvl.edge.plan import Grid, Plan, plan, scale_note
-from magicvl.edge.prediction import QUESTION, Prediction, largest_budget, predict
+from magicvl.edge.prediction import QUESTION, Prediction, largest_budget, predict, question_tokens
 from magicvl.errors import MagicVLError, UsageError
 
 Note = Callable[[str], None]
-_FRAME = 16
-"""Tokens of a chat template around a question, about."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,8 @@ class PlanCall:
 
     images: Sequence[Path]
     model: Path
+    prompt: str | None = None
+    """The question, where it is known."""
     budget: int | None = None
     max_seconds: float | None = None
     threads: int | None = None
@@ -44,6 +44,7 @@ class PlanCall:
             ("--max-seconds", self.max_seconds is not None),
             ("--calibrate", self.calibrate),
             ("--threads", self.threads is not None),
+            ("--prompt", self.prompt is not None),
         ):
             if given and not self.predict:
                 raise UsageError(f"{name} has no effect with --no-predict")
@@ -103,17 +104,17 @@ def plan_pictures(call: PlanCall, note: Note) -> PlanResult:
     lock = read_bundle(call.model).lock
     headers = [read_header(image) for image in call.images]
     calibration = _calibration(call, lock, note) if call.predict else None
-    budget = call.budget
+    budget, question = call.budget, QUESTION if call.prompt is None else question_tokens(call.prompt)
     if call.max_seconds is not None and calibration is not None:
-        budget = seconds_to_budget(call.max_seconds, calibration, lock, call.images, headers, note=note)
+        budget = seconds_to_budget(call.max_seconds, calibration, lock, call.images, headers, question, note=note)
     pictures = []
     for image, header in zip(call.images, headers, strict=True):
         planned = _open_and_draw(image, lock.grid, budget, call, note)
-        made = None if calibration is None else predict(calibration, lock, [header], [planned])
+        made = None if calibration is None else predict(calibration, lock, [header], [planned], question)
         pictures.append(Planned(image, planned, made))
     together = None
     if calibration is not None:
-        together = predict(calibration, lock, headers, [each.plan for each in pictures])
+        together = predict(calibration, lock, headers, [each.plan for each in pictures], question)
     return PlanResult(tuple(pictures), together, call, budget)
 
 
@@ -138,8 +139,7 @@ def budget_for(
     lock = read_bundle(model).lock
     headers = [read_header(image) for image in images]
     calibration = calibrated(model, lock, threads, note)
-    question = _FRAME + len(prompt.encode("utf-8", "replace")) // 4
-    budget = seconds_to_budget(seconds, calibration, lock, images, headers, question, note=note)
+    budget = seconds_to_budget(seconds, calibration, lock, images, headers, question_tokens(prompt), note=note)
     for image, header in zip(images, headers, strict=True):
         full = plan(header.width, header.height, lock.grid)
         if (budget is None or full.tokens <= budget) and (said := scale_note(full, None)):
@@ -168,7 +168,7 @@ def seconds_to_budget(
     lock: Lock,
     images: Sequence[Path],
     headers: Sequence[Header],
-    question: int = QUESTION,
+    question: int,
     *,
     note: Note,
 ) -> int | None:

@@ -148,6 +148,24 @@ def test_without_prediction_nothing_is_measured(here: Callable[..., Done], cache
     assert not cache.exists()
 
 
+def test_a_question_that_is_known_counts(
+    here: Callable[..., Done], measured: Calibration, tiny_bundle: Path, pictures: list[Path]
+) -> None:
+    def plan_with(*more: object) -> dict[str, Any]:
+        made: dict[str, Any] = json.loads(here("plan", pictures[0], "--json", "--threads", 1, *more).out)
+        return made
+
+    short, long = plan_with("-p", "what?")["predicted"], plan_with("-p", "what? " * 60)["predicted"]
+    assert short["prefill_s"] < plan_with()["predicted"]["prefill_s"] < long["prefill_s"]
+    assert short["encode_s"] == long["encode_s"]
+    limits = [plan_with("-p", question, "--max-seconds", 1)["budget"] for question in ("what?", "what? " * 60)]
+    assert limits[0] > limits[1]
+    asked = ["-p", "what? " * 60, "--json", "--threads", 1, "--max-tokens", 1, "--max-seconds", 1]
+    assert json.loads(here("ask", pictures[0], *asked).out)["images"][0]["tokens"] <= limits[1]
+    done = here("plan", pictures[0], "-p", "what?", "--no-predict")
+    assert (done.code, done.out) == (2, "") and "--prompt has no effect with --no-predict" in done.err
+
+
 def test_several_pictures_have_a_sum(
     here: Callable[..., Done], measured: Calibration, tiny_bundle: Path, pictures: list[Path]
 ) -> None:

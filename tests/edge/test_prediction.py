@@ -14,8 +14,8 @@ from magicvl.edge.calibration import Calibration, Memory
 from magicvl.edge.engine import Engine
 from magicvl.edge.pixels import Header, open_picture, read_header
 from magicvl.edge.plan import Plan, plan
-from magicvl.edge.prediction import largest_budget, predict
-from magicvl.edge.prompt import Pieces
+from magicvl.edge.prediction import FRAME, largest_budget, predict, question_tokens
+from magicvl.edge.prompt import Pieces, ask_messages
 from magicvl.errors import PictureError, UsageError
 
 patient = settings(deadline=None, max_examples=60)
@@ -75,6 +75,13 @@ def test_memory_is_the_larger_of_opening_and_answering() -> None:
     untold = replace(CALIBRATION, memory=None)
     made = predict(untold, NANO, [small], plans(NANO, [small]))
     assert made.peak_bytes is None and made.to_json()["peak_mib"] is None
+
+
+@pytest.mark.parametrize("question", ["What?", "What is at the top of the picture?", "Where is everything? " * 6])
+def test_a_question_is_about_as_long_as_that(question: str) -> None:
+    with Engine(DEFAULT_BUNDLE, threads=1) as engine:
+        real = engine.read(ask_messages(question, 0), []).text_tokens
+    assert abs(question_tokens(question) - real) <= FRAME + 0.3 * real
 
 
 @patient
