@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from magicvl.edge.calibration import Point, rising
+from magicvl.edge.decoding import BATCH
 from magicvl.edge.engine import Engine
-from magicvl.edge.llama import BATCH, Context, Floats
+from magicvl.edge.llama import Context, Floats
 from magicvl.edge.timing import Clock, median, resident
 
 LONGEST: Final = 12.0

@@ -15,7 +15,7 @@ from typing import Final
 from magicvl.edge.bundle import Lock
 from magicvl.edge.calibration import Calibration, from_json
 from magicvl.edge.files import user_folder, whole_file
-from magicvl.edge.threads import physical_cores, processor, thread_counts
+from magicvl.edge.threads import default_threads, processor, thread_counts
 
 FORMAT: Final = 1
 """Counted up when what is measured, or how, changes its meaning."""
@@ -47,9 +47,9 @@ def load_calibration(lock: Lock, threads: int | None = None) -> Calibration | No
 
 
 def best_threads(lock: Lock) -> int:
-    """The number of threads that was measured to be the fastest; the physical cores where none was measured."""
+    """The number of threads that was measured to be the fastest; `default_threads` where none was measured."""
     found = load_calibration(lock)
-    return physical_cores() if found is None else found.threads
+    return default_threads() if found is None else found.threads
 
 
 def save_calibration(lock: Lock, threads: int | None, calibration: Calibration) -> bool:

@@ -1,40 +1,43 @@
 """The engine: a bundle, pictures and a prompt in, an answer out.
 
-bundle --check--> Model, Vision     pictures + prompt --prepare--> [ids, tile, ids, tile, ids]
-                                                                         |     |
-                                                      push_tokens <------+     +--> encode, push_embeddings
-                                                              logits --> token --> text, until the end
+bundle --check--> Runtime     pictures + prompt --prepare--> [ids, tile, ids, tile, ids] --Runtime--> text
+
+What runs the model, in this process or beside it, is a `magicvl.edge.runtime.Runtime`.
 """
 
-import codecs
 import os
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack, cast
 
 from magicvl.edge.answer import Answer, FinishReason, OptionArguments, Options, Progress, Timings, Usage, drain
 from magicvl.edge.bundle import read_bundle
 from magicvl.edge.calibration_file import best_threads
+from magicvl.edge.decoding import KEY_TYPES
 from magicvl.edge.gguf_check import read_gguf
 from magicvl.edge.grammar import Grammar
-from magicvl.edge.llama import KEY_BLOCK, KEY_TYPES, Adapter, Context, Floats, Model, Vision, batches, library_build
+from magicvl.edge.memory import check_memory
 from magicvl.edge.pair import check_lora, check_pair
-from magicvl.edge.picking import picker
-from magicvl.edge.pixels import PictureSource, Pixels
+from magicvl.edge.pixels import PictureSource
 from magicvl.edge.plan import Plan
 from magicvl.edge.prompt import Message, ask_messages
 from magicvl.edge.request import CutPicture, Request, as_pictures, chat_template, open_and_cut, prepare
-from magicvl.edge.sequences import Element, SeenTile, Sequences, Slot
+from magicvl.edge.runtime import Clock, Runtime, Setup, choose
+from magicvl.edge.sequences import Sequences
+from magicvl.edge.server_runtime import IDLE_SECONDS, ServerRuntime, first_room
 from magicvl.edge.session import Overflow, Session
 from magicvl.edge.session_file import load_session, save_session
-from magicvl.edge.tile_cache import DISK_BYTES, MEMORY_BYTES, TileCache, tile_key
+from magicvl.edge.tile_cache import DISK_BYTES, MEMORY_BYTES, Floats, TileCache
+from magicvl.edge.variant import ServerProgram
 from magicvl.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    from magicvl.edge.inproc import InProcess
+    from magicvl.edge.llama import Context
 
 Pictures = PictureSource | Sequence[PictureSource]
 
@@ -45,7 +48,7 @@ MOST_SEQUENCES = 64
 class Engine:
     """A loaded bundle. One request at a time; close it, or use it in a `with`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each option is a parameter
         self,
         bundle: str | os.PathLike[str],
         *,
@@ -56,16 +59,25 @@ class Engine:
         cache_bytes: int | None = None,
         memory_bytes: int = MEMORY_BYTES,
         key_type: str = "f16",
+        runtime: str = "auto",
+        idle_seconds: float | None = None,
     ) -> None:
         """Checks the bundle in `bundle` and loads it.
 
-        `threads` defaults to what `magicvl.edge.calibrate` found to be the fastest, or the physical cores; `context`
+        `threads` defaults to what `magicvl.edge.calibrate` found to be the fastest, or the fast cores; `context`
         is the most tokens of prompt and answer together, by default what the model was made for. `sequences` is how
         many conversations keep their keys and values at once, within `context` tokens together. `cache` is a folder
         where visual tokens are kept for other processes, in about `cache_bytes`, by default 1 GiB; in memory they
         take `memory_bytes` at most. `key_type` is that of the keys that the decoder keeps of what it read: f16, or
-        q8_0, which takes a quarter off the memory of keys and values. Raises BundleError before native code sees a
-        file that is damaged or does not fit, EngineError where native code refuses it, UsageError.
+        q8_0, which takes a quarter off the memory of keys and values.
+
+        `runtime` is what computes: inproc, llama.cpp in this process; server, a llama-server of our own beside it;
+        auto takes the first of them that is to be had. A server keeps no tiles beyond its conversations (`cache`
+        and `memory_bytes` are for inproc), and stops after `idle_seconds` without a question, by default ten minutes,
+        until the next one; inf lets it run.
+
+        Raises BundleError before native code sees a file that is damaged or does not fit, EngineError where native
+        code refuses it or there is none, UsageError.
         """
         started = time.perf_counter()
         found = read_bundle(bundle)
@@ -87,37 +99,45 @@ class Engine:
             raise UsageError(f"a cache of {cache_bytes} bytes has no effect without a folder: set cache, or drop it")
         if cache_bytes is not None and cache_bytes < 1:
             raise UsageError(f"a cache of {cache_bytes} bytes: it must be at least 1")
+        chosen = choose(runtime)
+        serving = isinstance(chosen, ServerProgram)
+        if serving and (cache is not None or memory_bytes != MEMORY_BYTES):
+            what = f"cache {cache}" if cache is not None else f"{memory_bytes} bytes of memory for tiles"
+            raise UsageError(f"{what}: llama-server keeps no tiles; drop it, or use the runtime inproc")
+        if idle_seconds is not None and not (serving and idle_seconds > 0):
+            reason = "it must be above 0" if serving else "the runtime inproc has nothing to stop"
+            raise UsageError(f"idle seconds {idle_seconds:g}: {reason}")
         found.verify()
         llm, mmproj = read_gguf(found.path("llm")), read_gguf(found.path("mmproj"))
         check_pair(self.lock, llm, mmproj)
         lora = read_gguf(found.path("lora")) if "lora" in self.lock.files else None
         if lora is not None:
             check_lora(llm, lora)
+        check_memory(found, llm, mmproj, first_room(self.context) if serving else None, key_type=key_type)
         self._template = chat_template(llm)
         self._busy = threading.Lock()
-        with ExitStack() as owned:
-            self._model = owned.enter_context(Model(llm.path))
-            if key_type != "f16" and self._model.key_width % KEY_BLOCK:
-                raise UsageError(
-                    f"keys in {key_type}: this model's are {self._model.key_width} numbers wide, no multiple of "
-                    f"{KEY_BLOCK}; keep f16"
-                )
-            self._adapter = Adapter(lora.path, self._model, self.lock.lora_scale) if lora is not None else None
-            self._vision = owned.enter_context(
-                Vision(mmproj.path, self._model, self.lock.grid.unit, self.lock.grid.tile_tokens, self.threads)
-            )
-            self.tiles = TileCache(memory_bytes, None if cache is None else Path(cache), cache_bytes or DISK_BYTES)
-            owned.callback(self.tiles.close)
-            self.sequences = Sequences(self.make_context, sequences, self.context)
-            owned.callback(self.sequences.close)
-            self._owned = owned.pop_all()
-        self.build = library_build()
-        self._encoder = f"{self.lock.files['mmproj'].sha256} {self.build}".encode()
+        setup = Setup(
+            self.lock,
+            llm,
+            mmproj.path,
+            None if lora is None else lora.path,
+            self.threads,
+            self.context,
+            sequences,
+            key_type,
+        )
+        self.runtime: Runtime
+        if isinstance(chosen, ServerProgram):
+            self.runtime = ServerRuntime(setup, chosen, IDLE_SECONDS if idle_seconds is None else idle_seconds)
+        else:
+            tiles = TileCache(memory_bytes, None if cache is None else Path(cache), cache_bytes or DISK_BYTES)
+            self.runtime = chosen(setup, tiles)
+        self.build = self.runtime.build
         self._load_ms = (time.perf_counter() - started) * 1000
 
     def close(self) -> None:
         """Frees the model; the engine is of no use afterwards."""
-        self._owned.close()
+        self.runtime.close()
 
     def __enter__(self) -> Self:
         return self
@@ -205,20 +225,43 @@ class Engine:
         with self._alone():
             return save_session(session, Path(path), most_state)
 
+    @property
+    def inproc(self) -> "InProcess":
+        """What runs the model in this process. Raises UsageError where a llama-server does."""
+        if isinstance(self.runtime, ServerRuntime):
+            raise UsageError("embeddings, logits and measurements are not to be had of llama-server: use inproc")
+        return cast("InProcess", self.runtime)
+
+    @property
+    def sequences(self) -> Sequences:
+        """What the decoder holds; in this process only."""
+        return self.inproc.sequences
+
+    @property
+    def tiles(self) -> TileCache:
+        """The visual tokens of tiles that were looked at; in this process only."""
+        return self.inproc.tiles
+
+    def make_context(self, size: int, sequences: int) -> "Context":
+        """A context of the decoder, adapter and all; the caller closes it. In this process only."""
+        return self.inproc.make_context(size, sequences)
+
     def embed(self, picture: PictureSource, budget: int | None = None) -> list[Floats]:
-        """The visual tokens of each tile of a picture: float32 (tokens, width of the decoder)."""
+        """The visual tokens of each tile of a picture: float32 (tokens, width of the decoder); in this process only."""
         _, tiles = open_and_cut(picture, self.lock, budget)
         with self._alone():
-            return [self._look(tile, tile_key(tile, self._encoder)) for tile in tiles]
+            return [self.inproc.look(tile) for tile in tiles]
 
     def logits(
         self, pictures: Pictures, prompt: str, *, budget: int | None = None, system: str | None = None
     ) -> Floats:
-        """Logits of the first token of the answer: float32 (vocabulary,), with nothing taken over from before."""
+        """Logits of the first token of the answer: float32 (vocabulary,), with nothing taken over from before.
+
+        In this process only.
+        """
         request = self._prepare(pictures, prompt, budget, system)
         with self._alone():
-            self.sequences.forget()
-            return self._prefill(request, None, request.tokens, _Clock(), _silent).context.logits()
+            return self.inproc.logits(request, Clock(time.perf_counter()), silent)
 
     def _prepare(self, pictures: Pictures, prompt: str, budget: int | None, system: str | None) -> Request:
         seen = [open_and_cut(source, self.lock, budget) for source in as_pictures(pictures)]
@@ -227,7 +270,7 @@ class Engine:
 
     def read(self, messages: Sequence[Message], pictures: Sequence[CutPicture]) -> Request:
         """Messages as the decoder is fed. Raises EngineError where they do not fit into the context."""
-        request = prepare(messages, pictures, self.lock, self._model, self._template)
+        request = prepare(messages, pictures, self.lock, self.runtime, self._template)
         if request.tokens >= self.context:
             raise EngineError(
                 f"the prompt takes {request.tokens:,} tokens ({request.image_tokens:,} of pictures), the "
@@ -245,113 +288,32 @@ class Engine:
         progress: Progress | None = None,
     ) -> Generator[str, None, Answer]:
         """Answers a request; `owner` is whose keys and values are kept, `started` when it began (perf_counter)."""
-        clock = _Clock()
-        clock.add("encode", time.perf_counter() - started)
+        clock = Clock(started)
         room = min(options.max_tokens, self.context - request.tokens)
-        text, tokens, first = "", list[int](), 0.0
-        reason: FinishReason = "length" if room == options.max_tokens else "context"
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        with self._alone(), picker(options, self._model) as picking:
-            filled = self._prefill(request, owner, request.tokens + room, clock, progress or _silent)
-            context = filled.context
-            while True:
-                with clock.measure("decode" if tokens else "first"):
-                    token = picking.pick(context)
-                first = first or time.perf_counter() - started
-                if self._model.ends(token):
-                    reason = "stop"
-                    break
-                tokens.append(token)
-                if piece := decoder.decode(self._model.piece(token)):
-                    text += piece
-                    yield piece
-                if picking.complete():
-                    reason = "stop"
-                    break
-                if len(tokens) == room:
-                    break
-                with clock.measure("decode"):
-                    context.push_tokens([token], logits=True)
-                filled.slot.elements.append(token)
-        if piece := decoder.decode(b"", final=True):
-            text += piece
-            yield piece
-        if options.grammar is not None and reason != "stop":
-            raise _cut_short(options.grammar, reason, len(tokens), self.context)
+        with self._alone():
+            said = yield from self.runtime.answer(request, options, owner, room, clock, progress or silent)
+        reason: FinishReason = "stop" if said.ended else "length" if room == options.max_tokens else "context"
+        if options.grammar is not None and not said.ended:
+            raise _cut_short(options.grammar, reason, said.count, self.context)
         return Answer(
-            text=text,
+            text=said.text,
             finish_reason=reason,
             images=request.plans,
-            usage=Usage(request.tokens, request.image_tokens, len(tokens), filled.cached),
+            usage=Usage(request.tokens, request.image_tokens, said.count, said.cached),
             timings_ms=Timings(
                 load=self._load_ms,
                 encode=clock.ms["encode"],
                 prefill=clock.ms["prefill"],
-                first_token=first * 1000,
+                first_token=said.first * 1000,
                 decode=clock.ms["decode"],
             ),
-            tokens=tuple(tokens),
+            tokens=said.tokens,
             grammar=options.grammar,
         )
 
-    def _prefill(self, request: Request, owner: object, room: int, clock: "_Clock", progress: Progress) -> "_Prefilled":
-        """Feeds what is not held yet of a prompt to the context; makes the last one's logits."""
-        elements = self._elements(request)
-        context, slot, held = self.sequences.begin(owner, elements, room)
-        cached = context.position
-        number = tiles = 0
-
-        def fed(what: Sequence[Element]) -> None:
-            slot.elements.extend(what)
-            progress("prompt token", context.position, request.tokens)
-
-        for i, part in enumerate(request.parts):
-            last = i == len(request.parts) - 1
-            if isinstance(part, list):
-                rest = part[max(0, held - number) :]
-                for piece, ends in batches(len(rest)):
-                    with clock.measure("prefill"):
-                        context.push_tokens(rest[piece], logits=last and ends)
-                    fed(rest[piece])
-                number += len(part)
-            else:
-                seen = elements[number]
-                assert isinstance(seen, SeenTile)
-                if number >= held:
-                    progress("tile", tiles, request.tiles)
-                    with clock.measure("encode"):
-                        embeddings = self._look(part, seen.key)
-                    for piece, ends in batches(len(embeddings)):
-                        with clock.measure("prefill"):
-                            context.push_embeddings(embeddings[piece], logits=last and ends)
-                        fed([seen] if ends else [])
-                number, tiles = number + 1, tiles + 1
-        return _Prefilled(context, slot, cached)
-
-    def _elements(self, request: Request) -> list[Element]:
-        elements: list[Element] = []
-        for part in request.parts:
-            if isinstance(part, list):
-                elements.extend(part)
-            else:
-                tokens = part.shape[0] * part.shape[1] // self.lock.grid.unit**2
-                elements.append(SeenTile(tile_key(part, self._encoder), tokens))
-        return elements
-
-    def _look(self, tile: Pixels, key: bytes) -> Floats:
-        """The visual tokens of a tile, looked at once."""
-        found = self.tiles.get(key)
-        if found is None:
-            found = self._vision.encode(tile)
-            self.tiles.put(key, found)
-        return found
-
-    def make_context(self, size: int, sequences: int) -> Context:
-        """A context of the decoder, adapter and all; the caller closes it."""
-        context = Context(self._model, size, self.threads, sequences, self.key_type)
-        if self._adapter is not None:
-            self._adapter.apply(context)
-        return context
+    def leave(self, owner: object) -> None:
+        """Gives up the memory that is kept for an owner of requests."""
+        self.runtime.leave(owner)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -361,34 +323,6 @@ class Engine:
             yield
         finally:
             self._busy.release()
-
-
-@dataclass(frozen=True)
-class _Prefilled:
-    """A prompt that the decoder has read."""
-
-    context: Context
-    slot: Slot
-    cached: int
-    """Tokens of the prompt that were held already."""
-
-
-class _Clock:
-    """Time spent by name, in milliseconds."""
-
-    def __init__(self) -> None:
-        self.ms: defaultdict[str, float] = defaultdict(float)
-
-    def add(self, name: str, seconds: float) -> None:
-        self.ms[name] += seconds * 1000
-
-    @contextmanager
-    def measure(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(name, time.perf_counter() - started)
 
 
 def _cut_short(grammar: Grammar, reason: FinishReason, tokens: int, context: int) -> EngineError:
@@ -403,5 +337,5 @@ def _cut_short(grammar: Grammar, reason: FinishReason, tokens: int, context: int
     )
 
 
-def _silent(_stage: str, _done: int, _total: int) -> None:
+def silent(_stage: str, _done: int, _total: int) -> None:
     """The progress of a caller that wants none."""

@@ -9,7 +9,6 @@ import ctypes
 import os
 import signal
 import threading
-import unicodedata
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,8 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from magicvl.edge.decoding import BATCH, composed
+from magicvl.edge.library import library_folder, load_backends, point_at, supported_platform
 from magicvl.edge.pixels import Pixels
 from magicvl.errors import EngineError
 
@@ -30,24 +31,22 @@ from magicvl.errors import EngineError
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-from llama_cpp import __version__ as llama_cpp_version
-from llama_cpp import llama_cpp, mtmd_cpp
+_folder = library_folder()
+if _folder is not None:
+    point_at(_folder)
+
+with supported_platform():
+    from llama_cpp import __version__ as llama_cpp_version
+    from llama_cpp import llama_cpp, mtmd_cpp
 
 Floats = npt.NDArray[np.float32]
 LIBRARY: Final = llama_cpp._lib
 """The loaded libllama, for what llama-cpp-python does not name (magicvl.edge.ggml)."""
 
-BATCH = 160
-"""Most tokens of one llama_decode: what Ctrl-C waits for at most. A full tile of 144 tokens stays whole, and
-from 32 to 512 the CPU time of a token is the same."""
-
 KEY_TYPES: Final = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
 """Types of the keys that a context holds. Its values stay F16: others need flash attention, see Context."""
 KEY_BLOCK = 32
 """Numbers of a block of Q8_0: a head's width must be a multiple."""
-
-NFC_PRE_TOKENIZERS = frozenset({"qwen2"})
-"""Pre-tokenizers of vocabularies that bring a text into Unicode's form NFC first. The runtime does not."""
 
 _LEVEL_ERROR = 4
 _words: deque[str] = deque(maxlen=3)
@@ -64,6 +63,8 @@ llama_cpp.llama_log_set(_log, None)
 mtmd_cpp.mtmd_log_set(_log, None)
 mtmd_cpp.mtmd_helper_log_set(_log, None)
 llama_cpp.llama_backend_init()
+if _folder is not None:
+    load_backends(LIBRARY, _folder)
 
 
 def library_build() -> str:
@@ -127,6 +128,9 @@ class _Owner:
 class Model(_Owner):
     """The decoder's weights and vocabulary."""
 
+    exact = True
+    """Any ids can be pushed, see `magicvl.edge.runtime.Tokeniser`."""
+
     def __init__(self, path: Path) -> None:
         super().__init__()
         params = llama_cpp.llama_model_default_params()
@@ -139,7 +143,7 @@ class Model(_Owner):
         self.vocabulary: Final = llama_cpp.llama_model_get_vocab(pointer)
         self.width: Final[int] = llama_cpp.llama_model_n_embd_inp(pointer)
         self.tokens: Final[int] = llama_cpp.llama_vocab_n_tokens(self.vocabulary)
-        self._composes: Final[bool] = self._value("tokenizer.ggml.pre") in NFC_PRE_TOKENIZERS
+        self._pre_tokenizer: Final = self._value("tokenizer.ggml.pre")
 
     def _value(self, key: str) -> str:
         """The first characters of a metadata value; empty where there is none."""
@@ -156,8 +160,7 @@ class Model(_Owner):
 
     def tokenise(self, text: str, *, special: bool) -> list[int]:
         """Token ids of a text; nothing is added. Only where `special` is set may it spell special tokens."""
-        text = unicodedata.normalize("NFC", text) if self._composes else text
-        data = text.encode("utf-8", "replace")
+        data = composed(text, self._pre_tokenizer).encode("utf-8", "replace")
         # No token is shorter than a byte; some vocabularies put a space in front.
         room = len(data) + 8
         ids = (llama_cpp.llama_token * room)()

@@ -9,10 +9,10 @@ from PIL import Image
 
 from magicvl.edge.bundle import Lock
 from magicvl.edge.gguf_check import GgufFile
-from magicvl.edge.llama import Model
 from magicvl.edge.pixels import PictureSource, Pixels, cut, open_picture
 from magicvl.edge.plan import Plan, plan
 from magicvl.edge.prompt import Message, Spoken, Tile, expand, render
+from magicvl.edge.runtime import Tokeniser
 from magicvl.errors import BundleError
 
 
@@ -24,6 +24,8 @@ class Request:
     parts: tuple[list[int] | Pixels, ...]
     """Token ids, or a tile as uint8 RGB (height, width, 3)."""
     text_tokens: int
+    texts: tuple[str, ...] = ()
+    """What each run of token ids says, its special tokens spelled out."""
 
     @property
     def image_tokens(self) -> int:
@@ -91,7 +93,11 @@ def open_and_cut(source: PictureSource, lock: Lock, budget: int | None) -> CutPi
 
 
 def prepare(
-    messages: Sequence[Message], pictures: Sequence[CutPicture], lock: Lock, model: Model, template: ChatTemplate
+    messages: Sequence[Message],
+    pictures: Sequence[CutPicture],
+    lock: Lock,
+    tokeniser: Tokeniser,
+    template: ChatTemplate,
 ) -> Request:
     """Builds the request from messages that name `pictures` by number. Raises UsageError, BundleError."""
     plans = [picture.plan for picture in pictures]
@@ -99,20 +105,25 @@ def prepare(
         template.template, messages, bos=template.bos, eos=template.eos, placeholder=lock.pieces.placeholder
     )
     parts: list[list[int] | Pixels] = []
-    text_tokens = 0
+    texts: list[str] = []
     for segment in expand(segments, plans, lock.pieces):
         if isinstance(segment, Tile):
             parts.append(pictures[segment.picture].tiles[segment.tile])
             continue
-        ids = (
-            list(segment.tokens)
-            if isinstance(segment, Spoken)
-            else model.tokenise(segment.text, special=segment.special)
-        )
-        text_tokens += len(ids)
+        if not isinstance(segment, Spoken):
+            ids = tokeniser.tokenise(segment.text, special=segment.special)
+        elif tokeniser.exact:
+            ids = list(segment.tokens)
+        else:
+            ids = tokeniser.tokenise(segment.text, special=False)
+        if not ids:
+            continue
         # Neighbouring runs of text are decoded together.
         if parts and isinstance(parts[-1], list):
             parts[-1].extend(ids)
+            texts[-1] += segment.text
         else:
             parts.append(ids)
-    return Request(tuple(plans), tuple(part for part in parts if len(part)), text_tokens)
+            texts.append(segment.text)
+    text_tokens = sum(len(part) for part in parts if isinstance(part, list))
+    return Request(tuple(plans), tuple(parts), text_tokens, tuple(texts))

@@ -89,7 +89,7 @@ class Session:
 
     def close(self) -> None:
         """Gives up the memory that the engine keeps for this conversation; it can still be gone on with."""
-        self.engine.sequences.leave(self.owner)
+        self.engine.leave(self.owner)
 
     def _finish(
         self, turn: Turn, left: tuple[Turn, ...], pieces: Generator[str, None, Answer]

@@ -51,7 +51,7 @@ def save_session(session: Session, path: Path, most_state: int | None = None) ->
 
     Keys and values of more than `most_state` bytes are left out. Returns whether they are in it.
     """
-    held = session.engine.sequences.state(session.owner, most_state)
+    held = session.engine.runtime.state(session.owner, most_state)
     words = json.dumps(_words(session, held[0] if held else [])).encode()
     try:
         with whole_file(path) as partial, zipfile.ZipFile(partial, "w") as file:
@@ -144,7 +144,7 @@ def _take_state(
     if not hmac.compare_digest(_mac(_key(), words, state), _member(file, "state.mac", hashlib.sha256().digest_size)):
         return
     held = [SeenTile(bytes.fromhex(each[0]), each[1]) if isinstance(each, list) else each for each in data["held"]]
-    engine.sequences.restore(session.owner, held, np.frombuffer(state, dtype=np.uint8).copy())
+    engine.runtime.restore(session.owner, held, np.frombuffer(state, dtype=np.uint8).copy())
 
 
 def _tile_name(turn: int, picture: int, tile: int) -> str:

@@ -50,10 +50,12 @@ def load(
     sequences: int = 1,
     cache: str | os.PathLike[str] | None = None,
     cache_bytes: int | None = None,
+    runtime: str = "auto",
 ) -> "Engine":
     """Loads a bundle, by default the one that comes along; see `magicvl.edge.engine.Engine`.
 
-    Raises BundleError where the bundle is missing, damaged or mismatched, UsageError.
+    Raises BundleError where the bundle is missing, damaged or mismatched, EngineError where nothing here can run it,
+    UsageError.
     """
     from magicvl.edge.engine import Engine
 
@@ -64,6 +66,7 @@ def load(
         sequences=sequences,
         cache=cache,
         cache_bytes=cache_bytes,
+        runtime=runtime,
     )
 
 

@@ -44,6 +44,8 @@ class BatchCall:
     """Folder of visual tokens that other processes share."""
     cache_bytes: int | None = None
     """About what is kept in there at most."""
+    runtime: str = "auto"
+    """What computes, see `magicvl.edge.runtime`."""
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -54,6 +56,10 @@ class BatchCall:
             raise UsageError(f"--workers {self.workers}: it must be at least 1")
         if self.cache is not None and self.engine == "ray":
             raise UsageError("--cache has no effect with --engine ray, whose workers have folders of their own")
+        if self.runtime != "auto" and self.engine == "ray":
+            raise UsageError(
+                f"--runtime {self.runtime} has no effect with --engine ray, whose workers choose their own"
+            )
         if self.force and self.retry:
             raise UsageError("--retry has no effect with --force, which asks every row again")
 
@@ -200,7 +206,7 @@ def _records(
     from magicvl.edge.batch import answer_rows
     from magicvl.edge.engine import Engine
 
-    with Engine(model, threads=threads, cache=call.cache, cache_bytes=call.cache_bytes) as engine:
+    with Engine(model, threads=threads, cache=call.cache, cache_bytes=call.cache_bytes, runtime=call.runtime) as engine:
         yield answer_rows(engine, rows, board.stage)
 
 

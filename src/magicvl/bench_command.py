@@ -1,10 +1,11 @@
-"""`magicvl bench speed` and `bench deployment`: what stands between the command line and magicvl.bench."""
+"""`magicvl bench speed`, `deployment` and `energy`: what stands between the command line and magicvl.bench."""
 
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,10 +83,12 @@ def speed_bundle(
 ) -> Path:
     """The bundle that is named, or the shape of the preset that is; the default for None. Raises UsageError."""
     from magicvl import DEFAULT_BUNDLE
-    from magicvl.bench.shape_bundle import LLM_TYPE, MMPROJ_TYPE, shape_bundle, shapes_folder
     from magicvl.mmproj.presets import PRESETS
 
     if model in PRESETS and not Path(model).is_dir():
+        # A phone that measures a bundle has not what makes one.
+        from magicvl.bench.shape_bundle import LLM_TYPE, MMPROJ_TYPE, shape_bundle, shapes_folder
+
         folder = keep or shapes_folder()
         bundle = shape_bundle(PRESETS[model], folder, llm=llm_type or LLM_TYPE, mmproj=mmproj_type or MMPROJ_TYPE)
         note(f"{model} is a shape with random weights, kept in {bundle}")
@@ -153,6 +156,73 @@ def bench_deployment(  # noqa: PLR0913 - each option is a keyword
     for failure in table.failures:
         note(failure)
     return 1 if table.failures else 0
+
+
+def bench_energy(  # noqa: PLR0913 - each option is a keyword
+    model: str | None,
+    *,
+    size: tuple[int, int],
+    tokens: int,
+    seconds: float,
+    idle: float,
+    minutes: float | None,
+    source: str,
+    meter: Path | None,
+    meter_offset: float,
+    threads: int | None,
+    runtime: str,
+    llm_type: str | None,
+    mmproj_type: str | None,
+    keep: Path | None,
+    figure: Path | None,
+    force: bool,
+    as_json: bool,
+    note: Note,
+    progress: Progress | None,
+) -> int:
+    """Measures and prints, the last line JSON; gives the exit code: 1 where the readings were void.
+
+    Raises UsageError, BundleError, EngineError.
+    """
+    for what, value in (("--seconds", seconds), ("--idle", idle), ("--minutes", minutes)):
+        if value is not None and not (isfinite(value) and value > 0):
+            raise UsageError(f"{what} {value:g}: it must be above 0")
+    if min(*size, tokens, 1 if threads is None else threads) < 1:
+        raise UsageError(f"{size[0]} x {size[1]} px, {tokens} tokens, {threads} threads: each must be at least 1")
+    if figure is None and force:
+        raise UsageError("--force without --figure: bench energy writes no other file")
+    if figure is not None:
+        from magicvl.bench.energy_figure import check_matplotlib
+        from magicvl.edge.draw import check_target
+
+        check_matplotlib()
+        check_target(figure, force=force)
+    from magicvl.bench.energy import measure
+    from magicvl.bench.energy_source import find_source
+    from magicvl.bench.energy_work import Job
+
+    found_source, notes = find_source(source, meter, meter_offset)
+    bundle = speed_bundle(model, llm_type, mmproj_type, keep, note)
+    found = measure(
+        Job(bundle, size, tokens, threads, runtime),
+        found_source,
+        seconds=seconds,
+        idle_seconds=idle,
+        minutes=minutes,
+        notes=notes,
+        progress=_telling(progress, note),
+    )
+    if progress is not None:
+        progress("", 1, 1)
+    if figure is not None:
+        from magicvl.bench.energy_figure import draw
+
+        draw(found, figure)
+        note(f"wrote {figure}")
+    if not as_json:
+        print(found.to_text())
+    print(json.dumps(found.to_json(), ensure_ascii=False))
+    return 1 if found.void else 0
 
 
 def _telling(progress: Progress | None, note: Note) -> Progress:

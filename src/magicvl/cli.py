@@ -32,6 +32,8 @@ app = typer.Typer(
 
 bench = typer.Typer(help="Measure a bundle.")
 app.add_typer(bench, name="bench")
+android = typer.Typer(help="Build for phones, and talk to one over adb.")
+app.add_typer(android, name="android")
 
 
 @dataclass
@@ -81,7 +83,7 @@ Choices = Annotated[
 ]
 Regex = Annotated[str | None, typer.Option(help="A regular expression that the whole answer matches.")]
 Threads = Annotated[
-    int | None, typer.Option(help="Threads to compute with. [default: what plan measured, or physical cores]")
+    int | None, typer.Option(help="Threads to compute with. [default: what plan measured, or the fast cores]")
 ]
 Cache = Annotated[
     Path | None,
@@ -94,6 +96,13 @@ KeyType = Annotated[
     typer.Option(help="Type of the keys that are kept of what was read: f16, or q8_0 to save memory. [default: f16]"),
 ]
 CacheSize = Annotated[int | None, typer.Option(help="Most MB in the folder of --cache. [default: 1074]")]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        help="What computes: inproc, llama.cpp in this process; server, a llama-server beside it; auto, the first of "
+        "them that is to be had."
+    ),
+]
 
 
 BenchThreads = Annotated[int | None, typer.Option("--threads", help="Threads of everyone. [default: physical cores]")]
@@ -107,6 +116,7 @@ Keep = Annotated[
     Path | None, typer.Option(help="Folder of the shapes that were made. [default: magicvl/shapes in the user's cache]")
 ]
 JsonOnly = Annotated[bool, typer.Option("--json", help="Print the last line alone, a JSON object.")]
+Serial = Annotated[str | None, typer.Option(help="Which phone, as adb devices lists it. [default: the only one]")]
 
 
 @app.callback()
@@ -135,6 +145,7 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
     cache: Cache = None,
     cache_size: CacheSize = None,
     key_type: KeyType = None,
+    runtime: Runtime = "auto",
     as_json: Json = False,
     batch: Annotated[
         Path | None,
@@ -174,6 +185,7 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
             raise UsageError(f"--key-type {key_type} has no effect with --batch")
         if call.engine == "local" or cache is not None or cache_size is not None:
             call = replace(call, cache=folder, cache_bytes=cache_bytes)
+        call = replace(call, runtime=runtime)
         result = ask_batch(call, prompt, options, model or DEFAULT_BUNDLE, threads=threads, note=_note)
         if as_json:
             _print_json(result.to_json())
@@ -201,6 +213,7 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
         cache=folder,
         cache_bytes=cache_bytes,
         key_type=key_type or "f16",
+        runtime=runtime,
     ) as engine:
         stream = engine.start(
             images,
@@ -244,6 +257,7 @@ def chat(  # noqa: PLR0913, PLR0917 - each option is a parameter
     cache: Cache = None,
     cache_size: CacheSize = None,
     key_type: KeyType = None,
+    runtime: Runtime = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line about what each answer took.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -269,6 +283,7 @@ def chat(  # noqa: PLR0913, PLR0917 - each option is a parameter
         cache=folder,
         cache_bytes=cache_bytes,
         key_type=key_type or "f16",
+        runtime=runtime,
     ) as engine:
         code = talk(call, engine, _note, _progress())
     raise typer.Exit(code)
@@ -438,6 +453,104 @@ def train(
     print(run_training(read_config(path if path.suffix else shipped_config(config)), output, resume=resume))
 
 
+@app.command()
+def doctor(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="Bundle directory to look at. [default: the model that comes along]")
+    ] = None,
+    limit: Annotated[float, typer.Option(help="Seconds that the self-test may take.")] = 60.0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what this machine is, what runs a model on it, and what to do about what is missing.
+
+    Asks the model that comes along about a picture, in a process of its own. Exit code 1 where that fails.
+    """
+    from magicvl.doctor_command import doctor as examine_machine
+
+    report = examine_machine(bundle, limit)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        print(report.to_text())
+    raise typer.Exit(0 if report.answers else 1)
+
+
+@android.command(name="build")
+def android_build(
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="armv8, dotprod, i8mm, lib (shared libraries, by an NDK) or host (for this machine: installed, not "
+            "packed); once for each. [default: the first three, and lib where ANDROID_NDK_HOME is set]",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="llama-cpp-python's source archive, or the folder it was unpacked into. [default: fetched]"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The archive. [default: magicvl-android-arm64-VERSION.tar.xz]"),
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder of the builds. [default: magicvl/android in the user's cache]")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Compilers at a time. [default: one a processor]")] = None,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Compile llama.cpp for phones and pack it with an installer; goes on where it was stopped.
+
+    Prints the archive's name, or with --variant host the folder of the program that was installed.
+    """
+    from magicvl.android_command import BuildCall, build_archive
+
+    print(build_archive(BuildCall(variant or (), source, output, work, jobs, force), _note))
+
+
+@android.command(name="push")
+def android_push(
+    archive: Annotated[Path | None, typer.Argument(help="What android build made.", show_default=False)] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Bundle directory to copy too.")] = None,
+    serial: Serial = None,
+    debug: Debug = False,
+) -> None:
+    """Copy to a phone: an archive, for Termux and with the programs for its processor ready to run, and a bundle."""
+    from magicvl.android_command import push
+
+    push(archive, bundle, serial, _note)
+
+
+@android.command(name="run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def android_run(
+    command: Annotated[
+        list[str], typer.Argument(help="A pushed program, such as llama-bench, and its arguments.", show_default=False)
+    ],
+    serial: Serial = None,
+    debug: Debug = False,
+) -> None:
+    """Run a pushed program on a phone; a pushed bundle is the folder bundle. The exit code is the program's."""
+    from magicvl.android_command import run as run_there
+
+    raise typer.Exit(run_there(command, serial))
+
+
+@android.command(name="pull")
+def android_pull(
+    remote: Annotated[str, typer.Argument(help="A file on the phone.", show_default=False)],
+    target: Annotated[Path, typer.Argument(help="Where it goes: a file or a folder.")] = Path(),
+    serial: Serial = None,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Copy a file from a phone; one without a leading / is from magicvl's folder there."""
+    from magicvl.android_command import pull
+
+    print(pull(remote, target, serial, force=force))
+
+
 @bench.command()
 def accuracy(
     model: Annotated[
@@ -568,6 +681,41 @@ def deployment(  # noqa: PLR0913, PLR0917 - each option is a parameter
     raise typer.Exit(code)
 
 
+@bench.command()
+def runtimes(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
+    ] = None,
+    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
+    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
+    rounds: Annotated[int, typer.Option(help="Pictures; medians are given.")] = 7,
+    budget: Budget = None,
+    threads: BenchThreads = None,
+    as_json: JsonOnly = False,
+    debug: Debug = False,
+) -> None:
+    """Compare what a question costs in this process and in a llama-server beside it, and whether they say the same."""
+    from magicvl.bench.runtimes import compare
+    from magicvl.bench_command import speed_bundle
+    from magicvl.edge.threads import physical_cores
+
+    if min(width, height, rounds, 1 if threads is None else threads) < 1:
+        raise UsageError(f"{width} x {height} px, {rounds} rounds, {threads} threads: each must be at least 1")
+    show = _progress()
+    found = compare(
+        speed_bundle(model, None, None, None, _note),
+        size=(width, height),
+        rounds=rounds,
+        threads=physical_cores() if threads is None else threads,
+        budget=budget,
+        progress=lambda done, total: show("picture", done, total) if show else None,
+    )
+    if not as_json:
+        print(found.to_text())
+    _print_json(found.to_json())
+
+
 @bench.command(name="plan")
 def bench_plan(
     model: Annotated[
@@ -599,6 +747,71 @@ def bench_plan(
     )
     print(found.to_text())
     _print_json(found.to_json())
+
+
+@bench.command(name="energy")
+def bench_energy_command(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
+    ] = None,
+    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
+    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
+    tokens: Annotated[int, typer.Option(help="Most tokens of each answer.")] = 32,
+    seconds: Annotated[
+        float, typer.Option(help="Seconds of each part of a question, repeated; more where the source is slow.")
+    ] = 10.0,
+    idle: Annotated[float, typer.Option(help="Seconds of doing nothing before and after, to be taken off.")] = 10.0,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes of whole questions, for heat to tell. [default: as --seconds]")
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="rapl (x86), battery (sysfs), termux (Termux:API), cpu; auto takes the first there is.")
+    ] = "auto",
+    meter: Annotated[
+        Path | None,
+        typer.Option(help="CSV that an external meter writes meanwhile: time and power, or time, voltage and current."),
+    ] = None,
+    meter_offset: Annotated[float, typer.Option(help="Seconds that the meter's clock is ahead of this one.")] = 0.0,
+    threads: Threads = None,
+    runtime: Annotated[str, typer.Option(help="What computes: inproc, server, or auto for what is there.")] = "auto",
+    llm_type: ShapeType = None,
+    mmproj_type: ShapeMmprojType = None,
+    keep: Keep = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw power, temperature and costs into this PNG.")] = None,
+    force: Force = False,
+    as_json: JsonOnly = False,
+    debug: Debug = False,
+) -> None:
+    """Measure joules a picture question and a token, by phase, with the idle machine's share taken off.
+
+    A phone must be unplugged: a charger makes the readings void, and the exit code 1. Where nothing tells of energy
+    there are CPU seconds, which are no joules. The last line is JSON.
+    """
+    from magicvl.bench_command import bench_energy
+
+    code = bench_energy(
+        model,
+        size=(width, height),
+        tokens=tokens,
+        seconds=seconds,
+        idle=idle,
+        minutes=minutes,
+        source=source,
+        meter=meter,
+        meter_offset=meter_offset,
+        threads=threads,
+        runtime=runtime,
+        llm_type=llm_type,
+        mmproj_type=mmproj_type,
+        keep=keep,
+        figure=figure,
+        force=force,
+        as_json=as_json,
+        note=_note,
+        progress=_progress(),
+    )
+    raise typer.Exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

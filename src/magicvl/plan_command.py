@@ -12,7 +12,7 @@ from magicvl.edge.calibration_file import load_calibration, save_calibration
 from magicvl.edge.pixels import Header, open_picture, read_header
 from magicvl.edge.plan import Grid, Plan, plan, scale_note
 from magicvl.edge.prediction import QUESTION, Prediction, largest_budget, predict, question_tokens
-from magicvl.errors import MagicVLError, UsageError
+from magicvl.errors import EngineError, MagicVLError, UsageError
 
 Note = Callable[[str], None]
 
@@ -153,7 +153,13 @@ def calibrated(
     """What this machine takes for a bundle, measured where it is not known. Raises BundleError, EngineError."""
     found = None if anew else load_calibration(lock, threads)
     if found is None:
-        from magicvl.edge.calibrate import calibrate
+        try:
+            from magicvl.edge.calibrate import calibrate
+        except (ImportError, OSError, RuntimeError) as error:
+            raise EngineError(
+                f"measuring takes llama.cpp in this process, which is not to be had ({' '.join(str(error).split())}): "
+                f"install llama-cpp-python, or do without predictions"
+            ) from None
 
         note(f"measuring what {lock.name} takes on this machine; this is done once, and lasts some seconds")
         found = calibrate(model, threads=threads)
@@ -191,7 +197,7 @@ def seconds_to_budget(
 def _calibration(call: PlanCall, lock: Lock, note: Note) -> Calibration | None:
     try:
         return calibrated(call.model, lock, call.threads, note, anew=call.calibrate)
-    except (MagicVLError, ImportError, OSError, RuntimeError) as error:
+    except (MagicVLError, OSError, RuntimeError) as error:
         if call.calibrate or call.threads is not None or call.max_seconds is not None:
             raise
         note(f"no prediction: {' '.join(str(error).split())}")

@@ -314,7 +314,7 @@ def test_answers_token_by_token_and_one_after_another(hybrid: Made, make_picture
             ids = done.sequences[0, inputs["input_ids"].shape[1] :].tolist()
             # Up to the first token that torch itself wavers about.
             sure = next((i for i, lead in enumerate(leads) if lead < 0.05), len(ids))
-            said = b"".join(engine._model.piece(token) for token in ids[:sure]).decode("utf-8", "replace")
+            said = b"".join(engine.inproc.model.piece(token) for token in ids[:sure]).decode("utf-8", "replace")
             # The rest of a character may come with the next token.
             assert answer.startswith(said.rstrip("\ufffd"))
             compared += sure

@@ -382,7 +382,7 @@ def test_greedy_answers_begin_alike(made: Made, make_picture: Make) -> None:
         if (best - second) / theirs.logits.std() > TOLERANCES["F16"].logits:
             answer = engine.answer(picture, PROMPT, max_tokens=1)
             token = int(theirs.logits.argmax())
-            assert answer.text == engine._model.piece(token).decode("utf-8", "replace")
+            assert answer.text == engine.inproc.model.piece(token).decode("utf-8", "replace")
             assert answer.usage.image_tokens == len(theirs.embeddings)
             compared += 1
         if compared == 3:
@@ -413,7 +413,7 @@ def test_ask_and_plan_run_as_real_commands(tmp_path: Path, kit: Kit, make_pictur
     said = run("ask", tmp_path / "picture.png", "-p", PROMPT, "--model", bundle, "--max-tokens", "1")
     theirs = reference.look(Image.open(tmp_path / "picture.png"))
     with Engine(bundle, threads=1) as engine:
-        assert said["answer"] == engine._model.piece(int(theirs.logits.argmax())).decode("utf-8", "replace")
+        assert said["answer"] == engine.inproc.model.piece(int(theirs.logits.argmax())).decode("utf-8", "replace")
     assert said["images"] == [{key: value for key, value in planned.items() if key != "tile_boxes"}]
 
 

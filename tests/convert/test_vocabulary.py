@@ -14,7 +14,8 @@ from transformers import PreTrainedTokenizerFast
 
 from magicvl.convert.bundle import convert
 from magicvl.convert.vocabulary import PRE_TOKENIZERS, UNUSED, USER_DEFINED, read_vocabulary
-from magicvl.edge.llama import NFC_PRE_TOKENIZERS, Model
+from magicvl.edge.decoding import NFC_PRE_TOKENIZERS
+from magicvl.edge.llama import Model
 from magicvl.errors import CheckpointError
 
 TEXTS = [

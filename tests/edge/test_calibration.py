@@ -21,7 +21,7 @@ from magicvl.edge.calibration_file import (
     load_calibration,
     save_calibration,
 )
-from magicvl.edge.threads import physical_cores, thread_counts
+from magicvl.edge.threads import default_threads, thread_counts
 
 patient = settings(deadline=None)
 SECONDS = st.floats(0, 1e3, allow_subnormal=False)
@@ -122,7 +122,7 @@ def test_a_file_gives_back_what_was_saved(lock: Lock) -> None:
 
 
 def test_the_fastest_threads_are_taken(lock: Lock) -> None:
-    assert best_threads(lock) == physical_cores()
+    assert best_threads(lock) == default_threads()
     save_calibration(lock, None, calibration())
     assert best_threads(lock) == COUNT
     assert load_calibration(lock, COUNT) is None
@@ -133,7 +133,7 @@ def test_the_fastest_threads_are_taken(lock: Lock) -> None:
     assert load_calibration(lock, 7) == made
     # Nobody measured a count that is no candidate.
     save_calibration(lock, None, calibration(threads=10**6, trials=((10**6, 1.0),)))
-    assert best_threads(lock) == physical_cores()
+    assert best_threads(lock) == default_threads()
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_as_good_as_none(lock: Lock, data: bytes) -> None:
     save_calibration(lock, None, calibration())
     calibration_path(calibration_key(lock, None)).write_bytes(data)
     assert load_calibration(lock) is None
-    assert best_threads(lock) == physical_cores()
+    assert best_threads(lock) == default_threads()
     assert save_calibration(lock, None, calibration()) and load_calibration(lock) == calibration()
 
 

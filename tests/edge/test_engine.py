@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
-from magicvl.edge import engine as engine_module
-from magicvl.edge import llama
+from magicvl.edge import inproc, llama
 from magicvl.edge.answer import Options, drain
 from magicvl.edge.bundle import read_bundle, sha256
 from magicvl.edge.engine import Engine
@@ -120,9 +119,9 @@ def test_the_first_greedy_token_is_the_largest_logit(engine: Engine, make_pictur
     token = int(engine.logits(picture, "what?").argmax())
     first = engine.answer(picture, "what?", max_tokens=1)
     if first.finish_reason == "stop":
-        assert engine._model.ends(token)
+        assert engine.inproc.model.ends(token)
     else:
-        assert first.text == engine._model.piece(token).decode("utf-8", "replace")
+        assert first.text == engine.inproc.model.piece(token).decode("utf-8", "replace")
 
 
 def test_long_prompts_are_decoded_in_batches_without_a_difference(
@@ -149,8 +148,8 @@ def test_a_character_is_never_split_between_pieces(
 ) -> None:
     word = "aé東🎈"
     spelled = itertools.cycle([bytes([byte]) for byte in word.encode()])
-    monkeypatch.setattr(engine._model, "piece", lambda token: next(spelled))
-    monkeypatch.setattr(engine._model, "ends", lambda token: False)
+    monkeypatch.setattr(engine.inproc.model, "piece", lambda token: next(spelled))
+    monkeypatch.setattr(engine.inproc.model, "ends", lambda token: False)
     length = len(word.encode())
     assert list(engine.stream(make_picture(32, 32), "x", max_tokens=length)) == list(word)
     assert list(engine.stream(make_picture(32, 32), "x", max_tokens=length - 1)) == [*word[:-1], "�"]
@@ -160,7 +159,7 @@ def test_an_end_token_stops_and_is_not_spelled(
     engine: Engine, make_picture: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = itertools.count()
-    monkeypatch.setattr(engine._model, "ends", lambda token: next(calls) == 3)
+    monkeypatch.setattr(engine.inproc.model, "ends", lambda token: next(calls) == 3)
     answer = engine.answer(make_picture(32, 32), "x", max_tokens=10)
     assert (answer.finish_reason, answer.usage.completion_tokens) == ("stop", 3)
 
@@ -179,7 +178,7 @@ def test_keys_in_q8_0_take_less_memory_and_change_little(
         assert small.answer(picture, "another", max_tokens=3).usage.cached_tokens > 144
     with pytest.raises(UsageError, match="keys in 'q4_0': there are f16, q8_0"):
         Engine(tiny_bundle, key_type="q4_0")
-    assert engine._model.key_width == 32
+    assert engine.inproc.model.key_width == 32
     monkeypatch.setattr(llama.Model, "key_width", 80)
     with pytest.raises(UsageError, match="80 numbers wide, no multiple of 32; keep f16"):
         Engine(tiny_bundle, key_type="q8_0")
@@ -219,14 +218,14 @@ def test_a_prompt_past_the_context_is_refused_with_its_numbers(tiny_bundle: Path
 
 def test_a_full_context_ends_the_answer(tiny_bundle: Path, make_picture: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     with Engine(tiny_bundle, threads=1, context=600) as engine:
-        monkeypatch.setattr(engine._model, "ends", lambda token: False)
+        monkeypatch.setattr(engine.inproc.model, "ends", lambda token: False)
         answer = engine.answer(make_picture(32, 32), "x " * 280, max_tokens=10_000)
         assert answer.finish_reason == "context"
         assert answer.usage.prompt_tokens + answer.usage.completion_tokens == 600
 
 
 def test_one_answer_at_a_time(engine: Engine, make_picture: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine._model, "ends", lambda token: False)
+    monkeypatch.setattr(engine.inproc.model, "ends", lambda token: False)
     picture = make_picture(32, 32)
     stream = engine.start(picture, "x", Options(max_tokens=50))
     next(stream)
@@ -274,7 +273,7 @@ def test_ctrl_c_leaves_an_engine_that_works(
 ) -> None:
     picture = make_picture(64, 64)
     expected = engine.ask(picture, "x", max_tokens=4)
-    owner = engine._vision if where == "encode" else Context
+    owner = engine.inproc.vision if where == "encode" else Context
     engine.sequences.forget()
     engine.tiles.clear()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -384,7 +383,7 @@ def guarded(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def reach(*_arguments: object) -> None:
         raise ReachedError
 
-    monkeypatch.setattr(engine_module, "Model", reach)
+    monkeypatch.setattr(inproc, "Model", reach)
     copy = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, copy)
     return copy

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from magicvl.edge import plan
 
@@ -42,6 +43,31 @@ def test_light_things_load_neither_numpy_nor_native_code(code: str) -> None:
 def test_plan_needs_no_native_code() -> None:
     code = "from magicvl.cli import run; assert run(['plan', 'no such picture.png']) != 0"
     assert not loaded_by(code) & {"llama_cpp", "torch", "transformers"}
+
+
+BLOCKED = """
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *more: None if name.partition(".")[0] == "llama_cpp" else find(name, *more)
+"""
+
+
+def test_plan_and_the_server_need_no_llama_cpp(standin_program: object, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (500, 420), "red").save(picture)
+    code = f"""{BLOCKED}
+import io, contextlib
+from magicvl.cli import run
+assert run(["plan", {str(picture)!r}]) == 0
+assert run(["plan", {str(picture)!r}, "--calibrate"]) == 1
+from magicvl import load
+with load(threads=1) as engine:
+    assert engine.ask({str(picture)!r}, "What is this?")
+    assert engine.session().ask("And this?", {str(picture)!r})
+assert run(["ask", {str(picture)!r}, "-p", "What?", "--runtime", "server"]) == 0
+assert run(["ask", {str(picture)!r}, "-p", "What?", "--runtime", "inproc"]) == 1
+"""
+    assert not loaded_by(code) & {"llama_cpp", "torch", "transformers", "gguf"}
 
 
 def test_the_public_names_are_these() -> None:

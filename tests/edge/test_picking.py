@@ -80,7 +80,7 @@ def test_an_answer_is_one_of_its_choices_and_may_be_any(engine: Engine, picture:
 
 def test_the_greedy_choice_is_the_likeliest_token_allowed(engine: Engine, picture: Image.Image) -> None:
     logits = engine.logits(picture, "x")
-    byte = {engine._model.piece(token): token for token in range(engine._model.tokens)}
+    byte = {engine.inproc.model.piece(token): token for token in range(engine.inproc.model.tokens)}
     words = "abcdefghijklmnopqrstuvwxyz"
     best = max(words, key=lambda letter: logits[byte[letter.encode()]])
     assert engine.ask(picture, "x", regex="[a-z]") == best
@@ -88,7 +88,7 @@ def test_the_greedy_choice_is_the_likeliest_token_allowed(engine: Engine, pictur
 
 def test_sampling_is_as_if_only_the_allowed_tokens_were_there(engine: Engine, picture: Image.Image) -> None:
     logits = engine.logits(picture, "x").astype(np.float64)
-    byte = {engine._model.piece(token): token for token in range(engine._model.tokens)}
+    byte = {engine.inproc.model.piece(token): token for token in range(engine.inproc.model.tokens)}
     odds = np.exp([logits[byte[letter.encode()]] / 2 for letter in "abcd"])
     odds /= odds.sum()
     assert odds.max() > 0.4
@@ -97,9 +97,9 @@ def test_sampling_is_as_if_only_the_allowed_tokens_were_there(engine: Engine, pi
     drawn = np.zeros(4)
     with Sampler(2.0, None, 5) as sampler:
         for _ in range(1500):
-            with Follower(engine._model, "root ::= [a-d]\n") as follower:
-                token = GrammarPicker(sampler, engine._model, follower).pick(context)
-            drawn["abcd".index(engine._model.piece(token).decode())] += 1
+            with Follower(engine.inproc.model, "root ::= [a-d]\n") as follower:
+                token = GrammarPicker(sampler, engine.inproc.model, follower).pick(context)
+            drawn["abcd".index(engine.inproc.model.piece(token).decode())] += 1
     assert np.abs(drawn / drawn.sum() - odds).max() < 5 * np.sqrt(0.25 / 1500)
 
 
@@ -143,7 +143,7 @@ def test_control_tokens_and_broken_characters_are_no_text(
     engine: Engine, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """llama.cpp takes a control token for its name, and E0 82 A9 for the character that C2 A9 spells."""
-    model = engine._model
+    model = engine.inproc.model
     ids = {model.piece(token): token for token in range(model.tokens)}
     [control] = model.tokenise("<|tile|>", special=True)
     context = engine.sequences.begin(None, [], 8)[0]
@@ -173,7 +173,7 @@ def test_control_tokens_and_broken_characters_are_no_text(
 def test_a_vocabulary_that_cannot_spell_it_is_an_error(
     engine: Engine, picture: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, piece = engine._model, engine._model.piece
+    model, piece = engine.inproc.model, engine.inproc.model.piece
     monkeypatch.setattr(model, "piece", lambda token: b"" if b"q" in piece(token) else piece(token))
     for options in ({}, {"temperature": 1.0}):
         with pytest.raises(EngineError, match="vocabulary cannot spell it"):
@@ -229,7 +229,7 @@ def schemas() -> st.SearchStrategy[Any]:
 @given(schema=schemas(), seed=st.integers(0, 2**32 - 1))
 def test_whatever_a_schema_lets_through_fulfils_it(engine: Engine, schema: Any, seed: int) -> None:
     """Random walks through the grammar; the judge is an independent validator."""
-    model, random = engine._model, np.random.default_rng(seed)
+    model, random = engine.inproc.model, np.random.default_rng(seed)
     options = Options(schema=schema)
     assert options.grammar is not None
     text = b""

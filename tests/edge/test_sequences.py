@@ -17,7 +17,8 @@ from PIL import Image
 
 from magicvl.edge import llama
 from magicvl.edge.answer import Options, drain
-from magicvl.edge.engine import Engine, _Clock, _silent
+from magicvl.edge.engine import Engine, silent
+from magicvl.edge.runtime import Clock
 from magicvl.edge.sequences import Element, SeenTile, in_common, token_count
 
 Make = Callable[..., Image.Image]
@@ -38,7 +39,7 @@ def test_tokens_count_those_of_tiles() -> None:
 def read(engine: Engine, owner: object, pictures: list[Image.Image], prompt: str) -> tuple[np.ndarray, int]:
     """Logits after a prompt, and how many of its tokens were held."""
     request = engine._prepare(pictures, prompt, None, None)
-    filled = engine._prefill(request, owner, request.tokens + 4, _Clock(), _silent)
+    filled = engine.inproc.prefill(request, owner, request.tokens + 4, Clock(0.0), silent)
     return filled.context.logits(), filled.cached
 
 
@@ -54,7 +55,7 @@ def test_a_second_question_reads_only_what_is_new(
     with Engine(tiny_bundle, threads=1) as engine:
         first = engine.answer(picture, "one", max_tokens=3)
         assert first.usage.cached_tokens == 0
-        monkeypatch.setattr(engine._vision, "encode", lambda tile: pytest.fail("looked twice"))
+        monkeypatch.setattr(engine.inproc.vision, "encode", lambda tile: pytest.fail("looked twice"))
         second = engine.answer(picture, "another", max_tokens=3)
         assert first.usage.image_tokens < second.usage.cached_tokens < second.usage.prompt_tokens
         again = engine.answer(picture, "another", max_tokens=3)
@@ -73,8 +74,8 @@ def test_a_tile_of_another_picture_is_looked_at_once(
     both.paste(right, (384, 0))
     with Engine(tiny_bundle, threads=1) as engine:
         looked = []
-        encode = engine._vision.encode
-        monkeypatch.setattr(engine._vision, "encode", lambda tile: looked.append(1) or encode(tile))
+        encode = engine.inproc.vision.encode
+        monkeypatch.setattr(engine.inproc.vision, "encode", lambda tile: looked.append(1) or encode(tile))
         engine.ask(left, "x", max_tokens=1)
         engine.ask(both, "x", max_tokens=1)
         assert len(looked) == 2
@@ -89,7 +90,7 @@ def test_the_folder_of_tiles_serves_the_next_engine(
     with Engine(tiny_bundle, threads=1, cache=tmp_path) as engine:
         expected = engine.ask(picture, "x", max_tokens=4)
     with Engine(tiny_bundle, threads=1, cache=tmp_path) as engine:
-        monkeypatch.setattr(engine._vision, "encode", lambda tile: pytest.fail("looked twice"))
+        monkeypatch.setattr(engine.inproc.vision, "encode", lambda tile: pytest.fail("looked twice"))
         assert engine.ask(picture, "x", max_tokens=4) == expected
 
 
@@ -162,7 +163,7 @@ def test_an_error_while_reading_leaves_no_wrong_beginning(
     with Engine(tiny_bundle, threads=1) as engine:
         expected = engine.logits([picture], "one")
         engine.sequences.forget()
-        encode, calls = engine._vision.encode, []
+        encode, calls = engine.inproc.vision.encode, []
 
         def second_fails(tile: np.ndarray) -> np.ndarray:
             calls.append(1)
@@ -172,7 +173,7 @@ def test_an_error_while_reading_leaves_no_wrong_beginning(
 
         engine.tiles.clear()
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(engine._vision, "encode", second_fails)
+            patch.setattr(engine.inproc.vision, "encode", second_fails)
             engine.ask(picture, "one")
         logits, cached = read(engine, None, [picture], "one")
         assert cached > 12 and close(logits, expected)

@@ -19,7 +19,7 @@ def test_a_turn_reads_only_what_is_new(tiny_bundle: Path, make_picture: Make, mo
     with Engine(tiny_bundle, threads=1) as engine:
         session = engine.session()
         first = session.answer("one", make_picture(400, 100), Options(max_tokens=5))
-        monkeypatch.setattr(engine._vision, "encode", lambda tile: pytest.fail("looked twice"))
+        monkeypatch.setattr(engine.inproc.vision, "encode", lambda tile: pytest.fail("looked twice"))
         second = session.answer("two", options=Options(max_tokens=5))
         held = first.usage.prompt_tokens + len(first.tokens)
         # The last token of an answer that ran into its limit has not been read yet.
@@ -102,7 +102,7 @@ def test_the_answer_is_fed_as_the_tokens_that_it_was(tiny_bundle: Path, make_pic
         session = engine.session()
         session.answer("one", make_picture(64, 64), Options(max_tokens=12, temperature=5.0, seed=3))
         said = session.turns[0].answer
-        assert engine._model.tokenise(said.text, special=False) != list(said.tokens)
+        assert engine.inproc.model.tokenise(said.text, special=False) != list(said.tokens)
         session.answer("two", options=Options(max_tokens=1))
         elements = engine.sequences._slots[0].elements
         held = [each for each in elements if isinstance(each, int)]

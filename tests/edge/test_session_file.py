@@ -48,7 +48,7 @@ def test_it_goes_on_with_the_same_tokens_and_reads_nothing_again(
 ) -> None:
     path, expected = saved
     with Engine(tiny_bundle, threads=1) as engine:
-        monkeypatch.setattr(engine._vision, "encode", lambda tile: pytest.fail("looked again"))
+        monkeypatch.setattr(engine.inproc.vision, "encode", lambda tile: pytest.fail("looked again"))
         session = engine.open_session(path)
         assert [turn.prompt for turn in session.turns] == ["one", "two"]
         assert session.overflow == "drop"
