@@ -20,6 +20,7 @@ from magicvl.edge.calibration_file import best_threads
 from magicvl.edge.decoding import KEY_TYPES
 from magicvl.edge.gguf_check import read_gguf
 from magicvl.edge.grammar import Grammar
+from magicvl.edge.known_hashes import known_sha256
 from magicvl.edge.memory import check_memory
 from magicvl.edge.pair import check_lora, check_pair
 from magicvl.edge.pixels import PictureSource
@@ -28,7 +29,7 @@ from magicvl.edge.prompt import Message, ask_messages
 from magicvl.edge.request import CutPicture, Request, as_pictures, chat_template, open_and_cut, prepare
 from magicvl.edge.runtime import Clock, Runtime, Setup, choose
 from magicvl.edge.sequences import Sequences
-from magicvl.edge.server_runtime import IDLE_SECONDS, ServerRuntime, first_room
+from magicvl.edge.server.runtime import IDLE_SECONDS, ServerRuntime, first_room
 from magicvl.edge.session import Overflow, Session
 from magicvl.edge.session_file import load_session, save_session
 from magicvl.edge.tile_cache import DISK_BYTES, MEMORY_BYTES, Floats, TileCache
@@ -107,7 +108,7 @@ class Engine:
         if idle_seconds is not None and not (serving and idle_seconds > 0):
             reason = "it must be above 0" if serving else "the runtime inproc has nothing to stop"
             raise UsageError(f"idle seconds {idle_seconds:g}: {reason}")
-        found.verify()
+        found.verify(known_sha256)
         llm, mmproj = read_gguf(found.path("llm")), read_gguf(found.path("mmproj"))
         check_pair(self.lock, llm, mmproj)
         lora = read_gguf(found.path("lora")) if "lora" in self.lock.files else None

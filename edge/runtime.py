@@ -1,7 +1,7 @@
 """What the engine asks of whatever runs the model: llama.cpp in this process, or a llama-server beside it.
 
 Engine --plan, pixels, prompt--> Request --+--> InProcess      magicvl.edge.inproc
-                                           +--> ServerRuntime  magicvl.edge.server_runtime
+                                           +--> ServerRuntime  magicvl.edge.server.runtime
 """
 
 import time

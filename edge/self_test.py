@@ -24,7 +24,7 @@ def main(runtime: str) -> None:
     from magicvl import DEFAULT_BUNDLE
     from magicvl.edge.engine import Engine
     from magicvl.edge.runtime import choose
-    from magicvl.edge.server_runtime import ServerRuntime
+    from magicvl.edge.server.runtime import ServerRuntime
 
     choose(runtime)
     picture = Image.new("RGB", (160, 160), "white")

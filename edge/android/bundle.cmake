@@ -14,7 +14,7 @@ function(magicvl_bundle target alone size)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})
 endfunction()
 
-# At the end of the project, when the targets exist.
+# At the end of the project, when the targets exist. json.cpp specialises templates that others have used before it.
 cmake_language(DEFER CALL magicvl_bundle mtmd "^[^/]*$" 12)
-cmake_language(DEFER CALL magicvl_bundle llama-common "^$" 14)
+cmake_language(DEFER CALL magicvl_bundle llama-common "^json\\.cpp$" 14)
 cmake_language(DEFER CALL magicvl_bundle server-context "^$" 5)

@@ -20,6 +20,7 @@ from magicvl.errors import MagicVLError, UsageError
 
 if TYPE_CHECKING:
     from magicvl.edge.answer import Answer
+    from magicvl.edge.engine import Engine
     from magicvl.edge.plan import Plan
 
 app = typer.Typer(
@@ -179,7 +180,7 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
     options = Options(max_tokens, budget, temperature, top_p, seed, schema, choices or None, regex)
     call = batch_call(batch, images, output, engine_name, workers, force=force, retry=retry)
     _check_seconds(max_seconds, budget, in_batch=call is not None)
-    folder, cache_bytes = _cache(cache, cache_size)
+    folder, cache_bytes = _cache(cache, cache_size, runtime)
     if call is not None:
         if key_type is not None:
             raise UsageError(f"--key-type {key_type} has no effect with --batch")
@@ -196,7 +197,6 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
         raise UsageError("no images: name at least one, or a file of questions with --batch")
     if prompt is None:
         raise UsageError("no question: ask one with --prompt")
-    from magicvl.edge.engine import Engine
     from magicvl.edge.pixels import check_header
 
     for image in images:
@@ -207,14 +207,7 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
 
         budget, threads = budget_for(max_seconds, model or DEFAULT_BUNDLE, images, prompt, threads, _note)
         options = replace(options, budget=budget)
-    with Engine(
-        model or DEFAULT_BUNDLE,
-        threads=threads,
-        cache=folder,
-        cache_bytes=cache_bytes,
-        key_type=key_type or "f16",
-        runtime=runtime,
-    ) as engine:
+    with _engine(model, threads, folder, cache_bytes, key_type, runtime) as engine:
         stream = engine.start(
             images,
             prompt,
@@ -266,25 +259,16 @@ def chat(  # noqa: PLR0913, PLR0917 - each option is a parameter
     /help lists the commands. Ctrl-C stops an answer, Ctrl-D leaves. Through a pipe every line is a turn or a
     command, and the exit code is 1 where one failed.
     """
-    from magicvl import DEFAULT_BUNDLE
     from magicvl.edge.answer import Options
 
     options = Options(max_tokens, budget, temperature, top_p, seed)
-    folder, cache_bytes = _cache(cache, cache_size)
+    folder, cache_bytes = _cache(cache, cache_size, runtime)
     from magicvl.chat_command import ChatCall
     from magicvl.chat_command import chat as talk
-    from magicvl.edge.engine import Engine
 
     call = ChatCall(images or (), options, system, session, overflow, quiet, debug)
     call.check()
-    with Engine(
-        model or DEFAULT_BUNDLE,
-        threads=threads,
-        cache=folder,
-        cache_bytes=cache_bytes,
-        key_type=key_type or "f16",
-        runtime=runtime,
-    ) as engine:
+    with _engine(model, threads, folder, cache_bytes, key_type, runtime) as engine:
         code = talk(call, engine, _note, _progress())
     raise typer.Exit(code)
 
@@ -904,9 +888,34 @@ def _check_seconds(seconds: float | None, budget: int | None, *, in_batch: bool)
         raise UsageError("--max-seconds has no effect with --batch: set --budget, or a row's own budget")
 
 
-def _cache(folder: Path | None, size: int | None) -> tuple[Path | None, int | None]:
-    """The folder of visual tokens and its bytes, as options or the environment say."""
-    if folder is None and (named := os.environ.get("MAGICVL_CACHE")):
+def _engine(
+    model: Path | None,
+    threads: int | None,
+    cache: Path | None,
+    cache_bytes: int | None,
+    key_type: str | None,
+    runtime: str,
+) -> "Engine":
+    """The engine as options say."""
+    from magicvl import DEFAULT_BUNDLE
+    from magicvl.edge.engine import Engine
+
+    return Engine(
+        model or DEFAULT_BUNDLE,
+        threads=threads,
+        cache=cache,
+        cache_bytes=cache_bytes,
+        key_type=key_type or "f16",
+        runtime=runtime,
+    )
+
+
+def _cache(folder: Path | None, size: int | None, runtime: str) -> tuple[Path | None, int | None]:
+    """The folder of visual tokens and its bytes, as options or the environment say.
+
+    The environment is for what can use it: where a llama-server is what there is, it names nothing.
+    """
+    if folder is None and (named := os.environ.get("MAGICVL_CACHE")) and _in_process(runtime):
         folder = Path(named)
     if size is None:
         return folder, None
@@ -915,6 +924,13 @@ def _cache(folder: Path | None, size: int | None) -> tuple[Path | None, int | No
     if size < 1:
         raise UsageError(f"--cache-size {size}: it must be at least 1 MB")
     return folder, size * 10**6
+
+
+def _in_process(runtime: str) -> bool:
+    from magicvl.edge.runtime import choose
+    from magicvl.edge.variant import ServerProgram
+
+    return not isinstance(choose(runtime), ServerProgram)
 
 
 def _print_json(data: dict[str, object]) -> None:

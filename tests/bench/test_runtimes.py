@@ -9,7 +9,7 @@ import pytest
 
 from magicvl.cli import run
 
-STANDIN = Path(__file__).parents[1] / "edge" / "standin_server.py"
+STANDIN = Path(__file__).parents[1] / "edge" / "server" / "standin_server.py"
 
 
 def test_the_command_measures_both_and_compares_answers(

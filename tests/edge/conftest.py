@@ -9,7 +9,7 @@ import pytest
 
 from magicvl.edge.variant import ServerProgram
 
-STANDIN = Path(__file__).with_name("standin_server.py")
+STANDIN = Path(__file__).parent / "server" / "standin_server.py"
 
 
 @pytest.fixture(scope="session")

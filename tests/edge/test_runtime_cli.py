@@ -67,6 +67,18 @@ def test_a_chat_goes_on_from_its_file_with_either(
     assert all(said[0])
 
 
+@pytest.mark.usefixtures("standin_program")
+def test_the_cache_of_the_environment_is_for_what_can_use_it(
+    tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAGICVL_CACHE", str(tmp_path / "tiles"))
+    answers = []
+    for name, used in (("server", False), ("inproc", True)):
+        answers.append(asked(capsys, str(picture), "-p", "What is this?", "--runtime", name)["answer"])
+        assert (tmp_path / "tiles").exists() is used
+    assert answers[0] == answers[1]
+
+
 def test_what_cannot_be_meant_is_refused(
     tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture[str], standin_program: ServerProgram
 ) -> None:

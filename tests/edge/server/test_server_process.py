@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from magicvl.edge.server_folder import LONGEST, PREFIX, STALE_SECONDS, make_folder
-from magicvl.edge.server_keeper import Keeper
-from magicvl.edge.server_process import ServerProcess
+from magicvl.edge.server.folder import LONGEST, PREFIX, STALE_SECONDS, make_folder
+from magicvl.edge.server.keeper import Keeper
+from magicvl.edge.server.process import ServerProcess
 from magicvl.errors import EngineError
 
 LIGHT = Path(__file__).with_name("light_server.py")
@@ -108,7 +108,7 @@ def test_it_outlives_the_thread_that_started_it(program: Path) -> None:
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from magicvl.edge.server_process import ServerProcess
+from magicvl.edge.server.process import ServerProcess
 server = ServerProcess(Path(sys.argv[1]), [])
 server.wait_until_ready(30)
 forked = os.fork() if sys.argv[2] == "fork" else None

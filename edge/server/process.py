@@ -19,8 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from magicvl.edge.server_client import Client, ServerGoneError
-from magicvl.edge.server_folder import make_folder
+from magicvl.edge.server.client import Client, ServerGoneError
+from magicvl.edge.server.folder import make_folder
 from magicvl.errors import EngineError
 
 READY_SECONDS = 600.0

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from magicvl.edge.server_process import ServerProcess
+from magicvl.edge.server.process import ServerProcess
 
 
 class Keeper:

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from magicvl.edge.pixels import Pixels
 from magicvl.edge.plan import Grid, plan
 from magicvl.edge.request import Request
-from magicvl.edge.server_prompt import AROUND, Dialect, Tokenise, prompt_of
+from magicvl.edge.server.prompt import AROUND, Dialect, Tokenise, prompt_of
 from magicvl.errors import EngineError
 
 MARKER = "<__media__>"

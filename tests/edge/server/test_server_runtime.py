@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from magicvl import DEFAULT_BUNDLE
-from magicvl.edge import server_runtime
 from magicvl.edge.answer import Answer, Options, drain
 from magicvl.edge.engine import Engine
-from magicvl.edge.server_client import Client
-from magicvl.edge.server_runtime import ServerRuntime
+from magicvl.edge.server import runtime as server_runtime
+from magicvl.edge.server.client import Client
+from magicvl.edge.server.runtime import ServerRuntime
 from magicvl.edge.variant import ServerProgram
 from magicvl.errors import EngineError, UsageError
 
@@ -285,6 +285,10 @@ def test_it_grows_with_what_is_asked(standin: Path, make_picture: Make, monkeypa
         pid = server_of(engine).pid
         assert same(engine.answer([], "?", max_tokens=8), other.answer([], "?", max_tokens=8))
         assert server_of(engine).pid == pid
+        with monkeypatch.context() as patch:
+            patch.setenv("MAGICVL_MEMORY", "1")
+            with pytest.raises(EngineError, match=r"a context of 512 tokens takes about .* are free"):
+                engine.answer(make_picture(500, 420), "?")
         assert same(engine.answer(make_picture(500, 420), "?"), other.answer(make_picture(500, 420), "?"))
         assert server_of(engine).pid != pid
 

@@ -19,13 +19,14 @@ import numpy.typing as npt
 
 from magicvl.edge.answer import Options, Progress
 from magicvl.edge.decoding import BATCH, composed
+from magicvl.edge.memory import check_context, token_bytes
 from magicvl.edge.request import Request
 from magicvl.edge.runtime import Clock, Said, Setup
 from magicvl.edge.sequences import Element
-from magicvl.edge.server_client import Client, ServerGoneError
-from magicvl.edge.server_keeper import Keeper
-from magicvl.edge.server_process import ServerProcess
-from magicvl.edge.server_prompt import Dialect, prompt_of
+from magicvl.edge.server.client import Client, ServerGoneError
+from magicvl.edge.server.keeper import Keeper
+from magicvl.edge.server.process import ServerProcess
+from magicvl.edge.server.prompt import Dialect, prompt_of
 from magicvl.edge.variant import ServerProgram
 from magicvl.errors import EngineError
 
@@ -211,10 +212,14 @@ class ServerRuntime:
     def _make_room(self, tokens: int) -> None:
         """Starts the server again where the context is too small; what it held has to be read again."""
         if tokens > self._room:
-            while self._room < tokens:
-                self._room *= 2
-            self._room = min(self._room, self._setup.context)
+            room = self._room
+            while room < tokens:
+                room *= 2
+            room = min(room, self._setup.context)
+            # What the smaller one took is free by then.
             self._keeper.stop()
+            check_context(token_bytes(self._setup.llm, self._setup.key_type), room)
+            self._room = room
 
     def _prompt(self, request: Request) -> object:
         assert self._dialect is not None

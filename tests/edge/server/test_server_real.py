@@ -13,10 +13,10 @@ from PIL import Image
 
 from magicvl import DEFAULT_BUNDLE
 from magicvl.bench.pictures import drawn
-from magicvl.edge import server_runtime
 from magicvl.edge.answer import Answer, Options, drain
 from magicvl.edge.engine import Engine
-from magicvl.edge.server_runtime import ServerRuntime
+from magicvl.edge.server import runtime as server_runtime
+from magicvl.edge.server.runtime import ServerRuntime
 from magicvl.edge.variant import find_server
 from magicvl.errors import EngineError
 

@@ -1,0 +1,1 @@
+"""A llama-server beside this process: found, started, watched and asked."""
