@@ -2,6 +2,7 @@
 
     MAGICVL_ANDROID_ARCHIVE   what `magicvl android build` made
     MAGICVL_ARM64_ROOT        what make_root.sh, beside this file, made
+    MAGICVL_ARM64_LIBRARY     a folder with libllama and libmtmd of the pinned llama.cpp for arm64 Debian (make_lib.sh)
 
 Emulated is the processor with glibc's Python around it; Android's own C library, its kernel and Termux are not here.
 """
@@ -9,6 +10,7 @@ Emulated is the processor with glibc's Python around it; Android's own C library
 import os
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 PROOT = shutil.which("proot")
 ARCHIVE = os.environ.get("MAGICVL_ANDROID_ARCHIVE")
 ROOT = os.environ.get("MAGICVL_ARM64_ROOT")
+LIBRARY = os.environ.get("MAGICVL_ARM64_LIBRARY")
 CORES = {"cortex-a53": "armv8", "cortex-a76": "dotprod", "max": "i8mm"}
 PICTURE = "demo.png"
 QUESTIONS = ("Where is everything?", "How many shapes are there?", "What is on the left?")
@@ -60,16 +63,16 @@ def answers() -> list[str]:
         return [engine.ask(magicvl.DEFAULT_BUNDLE / PICTURE, question, max_tokens=64) for question in QUESTIONS]
 
 
-def emulated(core: str, home: Path, *command: str) -> Done:
+def emulated(core: str, home: Path, *command: str, **more: str) -> Done:
     """Runs a command in the root as on that core; what it starts is emulated too.
 
-    The home keeps its name inside, and is the current folder outside too: proot 5.1 does not translate the names
-    that faccessat2 is asked about.
+    The home keeps its name inside, and files in it are best named whole: proot 5.1 does not translate the names that
+    faccessat2 is asked about.
     """
     assert PROOT and ROOT
     start = [PROOT, "-q", f"{QEMU} -cpu {core}", "-r", ROOT, "-b", "/proc", "-b", "/dev", "-b", str(home)]
     start += ["-w", str(home)]
-    environment = {"HOME": str(home), "PATH": f"{home}/.local/bin:/usr/bin:/bin", "TMPDIR": str(home)}
+    environment = {"HOME": str(home), "PATH": f"{home}/.local/bin:/usr/bin:/bin", "TMPDIR": str(home)} | more
     return subprocess.run([*start, *command], env=environment, capture_output=True, text=True, check=False, timeout=900)
 
 
@@ -121,8 +124,47 @@ def test_the_chooser_finds_it_again(home: Path, core: str, variant: str) -> None
 @needs_root
 @pytest.mark.parametrize("core", list(CORES))
 def test_each_variant_answers_as_this_machine_does(home: Path, core: str, answers: list[str]) -> None:
-    shutil.copy(magicvl.DEFAULT_BUNDLE / PICTURE, home)
+    picture = shutil.copy(magicvl.DEFAULT_BUNDLE / PICTURE, home)
     for question, expected in zip(QUESTIONS, answers, strict=True):
-        done = emulated(core, home, "magicvl", "ask", PICTURE, "-p", question, "--max-tokens", "64", "--threads", "1")
+        done = emulated(
+            core, home, "magicvl", "ask", str(picture), "-p", question, "--max-tokens", "64", "--threads", "1"
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout.rstrip("\n") == expected
+
+
+@needs_root
+@pytest.mark.parametrize(("core", "variant"), list(CORES.items()))
+def test_the_doctor_finds_what_runs(home: Path, core: str, variant: str) -> None:
+    done = emulated(core, home, "magicvl", "doctor", "--limit", "300")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"llama-server (variant {variant})" in done.stdout
+    assert "no llama-cpp-python" in done.stdout
+    assert "magicvl answers on this machine" in done.stdout
+
+
+@needs_root
+@pytest.mark.skipif(not LIBRARY, reason="MAGICVL_ARM64_LIBRARY names no libraries that make_lib.sh made")
+def test_it_answers_in_process_too(home: Path, answers: list[str]) -> None:
+    assert LIBRARY
+    packages = home / "llama-cpp-python"
+    for module in ("llama_cpp", "typing_extensions"):
+        # The half of llama-cpp-python that is Python alone.
+        found = find_spec(module)
+        assert found is not None
+        assert found.origin is not None
+        if found.submodule_search_locations:
+            shutil.copytree(Path(found.origin).parent, packages / module, ignore=shutil.ignore_patterns("lib"))
+        else:
+            shutil.copy(found.origin, packages)
+    shutil.copytree(LIBRARY, home / "lib")
+    picture = shutil.copy(magicvl.DEFAULT_BUNDLE / PICTURE, home / "inproc.png")
+    ask = ["magicvl", "ask", str(picture), "--max-tokens", "64", "--threads", "1", "--runtime", "inproc"]
+    places = {"PYTHONPATH": str(packages), "MAGICVL_LIBRARY": str(home / "lib")}
+    for question, expected in zip(QUESTIONS, answers, strict=True):
+        done = emulated("cortex-a76", home, *ask, "-p", question, **places)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.rstrip("\n") == expected
+    told = emulated("cortex-a76", home, "magicvl", "doctor", "--limit", "300", **places).stdout
+    assert f"llama-cpp-python with the libraries in {home / 'lib'}" in told
+    assert "inproc: llama.cpp in the own process" in told
