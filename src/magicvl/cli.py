@@ -5,17 +5,19 @@ never meets it. Exit codes: 0 done, 1 failed, 2 wrong use, 130 stopped by Ctrl-C
 """
 
 import io
-import json
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from magicvl.android_cli import android
+from magicvl.bench_cli import bench
+from magicvl.command_options import Budget, Debug, Force, Json, State, Threads, note, print_json, progress_line
 from magicvl.errors import MagicVLError, UsageError
 
 if TYPE_CHECKING:
@@ -31,23 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-bench = typer.Typer(help="Measure a bundle.")
 app.add_typer(bench, name="bench")
-android = typer.Typer(help="Build for phones, and talk to one over adb.")
 app.add_typer(android, name="android")
-
-
-@dataclass
-class State:
-    """What main() has to know of the command that ran."""
-
-    debug: bool = False
-
-
-def _debug(context: typer.Context, value: bool) -> bool:
-    if value and isinstance(context.obj, State):
-        context.obj.debug = True
-    return value
 
 
 def _version(value: bool) -> None:
@@ -60,17 +47,10 @@ def _version(value: bool) -> None:
 
 Images = Annotated[list[Path] | None, typer.Argument(help="Pictures: JPEG, PNG, WebP or GIF.", show_default=False)]
 Model = Annotated[Path | None, typer.Option(help="Bundle directory. [default: the model that comes along]")]
-Budget = Annotated[
-    int | None,
-    typer.Option(help="Most visual tokens of a picture; a larger one is scaled down. [default: no limit]"),
-]
 MaxSeconds = Annotated[
     float | None,
     typer.Option(help="Instead of --budget: as many visual tokens as let the answer begin within so many seconds."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_debug, is_eager=True)]
 Prompt = Annotated[str | None, typer.Option("--prompt", "-p", help="What to ask.", show_default=False)]
 MaxTokens = Annotated[int, typer.Option(help="Most tokens of the answer.")]
 Temperature = Annotated[float, typer.Option(help="0 takes the likeliest token, more is more varied.")]
@@ -83,9 +63,6 @@ Choices = Annotated[
     list[str] | None, typer.Option(help="What the answer may be; once for each choice.", show_default=False)
 ]
 Regex = Annotated[str | None, typer.Option(help="A regular expression that the whole answer matches.")]
-Threads = Annotated[
-    int | None, typer.Option(help="Threads to compute with. [default: what plan measured, or the fast cores]")
-]
 Cache = Annotated[
     Path | None,
     typer.Option(
@@ -104,20 +81,6 @@ Runtime = Annotated[
         "them that is to be had."
     ),
 ]
-
-
-BenchThreads = Annotated[int | None, typer.Option("--threads", help="Threads of everyone. [default: physical cores]")]
-ShapeType = Annotated[
-    str | None, typer.Option("--llm-type", help="Type of a shape's decoder: Q4_K_M, Q8_0 or F16. [default: Q4_K_M]")
-]
-ShapeMmprojType = Annotated[
-    str | None, typer.Option("--mmproj-type", help="Type of a shape's encoder: F16 or Q8_0. [default: F16]")
-]
-Keep = Annotated[
-    Path | None, typer.Option(help="Folder of the shapes that were made. [default: magicvl/shapes in the user's cache]")
-]
-JsonOnly = Annotated[bool, typer.Option("--json", help="Print the last line alone, a JSON object.")]
-Serial = Annotated[str | None, typer.Option(help="Which phone, as adb devices lists it. [default: the only one]")]
 
 
 @app.callback()
@@ -187,9 +150,9 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
         if call.engine == "local" or cache is not None or cache_size is not None:
             call = replace(call, cache=folder, cache_bytes=cache_bytes)
         call = replace(call, runtime=runtime)
-        result = ask_batch(call, prompt, options, model or DEFAULT_BUNDLE, threads=threads, note=_note)
+        result = ask_batch(call, prompt, options, model or DEFAULT_BUNDLE, threads=threads, note=note)
         if as_json:
-            _print_json(result.to_json())
+            print_json(result.to_json())
         elif result.complete:
             print(result.to_text())
         raise typer.Exit(result.exit_code)
@@ -205,14 +168,14 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
     if max_seconds is not None:
         from magicvl.plan_command import budget_for
 
-        budget, threads = budget_for(max_seconds, model or DEFAULT_BUNDLE, images, prompt, threads, _note)
+        budget, threads = budget_for(max_seconds, model or DEFAULT_BUNDLE, images, prompt, threads, note)
         options = replace(options, budget=budget)
     with _engine(model, threads, folder, cache_bytes, key_type, runtime) as engine:
         stream = engine.start(
             images,
             prompt,
             options,
-            progress=_progress(),
+            progress=progress_line(),
             # With --max-seconds it was said already.
             planned=None if max_seconds is not None else lambda plans: _note_scale(images, plans, budget),
         )
@@ -221,9 +184,9 @@ def ask(  # noqa: PLR0913, PLR0917 - each option is a parameter
         print(answer.text)
     if answer.finish_reason != "stop":
         limit = f"--max-tokens {max_tokens}" if answer.finish_reason == "length" else "the end of the context"
-        _note(f"the answer stopped at {limit}; it may be cut short")
+        note(f"the answer stopped at {limit}; it may be cut short")
     if as_json:
-        _print_json(answer.to_json())
+        print_json(answer.to_json())
 
 
 @app.command()
@@ -269,7 +232,7 @@ def chat(  # noqa: PLR0913, PLR0917 - each option is a parameter
     call = ChatCall(images or (), options, system, session, overflow, quiet, debug)
     call.check()
     with _engine(model, threads, folder, cache_bytes, key_type, runtime) as engine:
-        code = talk(call, engine, _note, _progress())
+        code = talk(call, engine, note, progress_line())
     raise typer.Exit(code)
 
 
@@ -304,9 +267,9 @@ def plan(  # noqa: PLR0913, PLR0917 - each option is a parameter
     call = PlanCall(
         images, model or DEFAULT_BUNDLE, prompt, budget, max_seconds, threads, predict, calibrate, draw, force
     )
-    result = plan_pictures(call, _note)
+    result = plan_pictures(call, note)
     if as_json:
-        _print_json(result.to_json())
+        print_json(result.to_json())
     else:
         print(result.to_text())
 
@@ -350,7 +313,7 @@ def convert(  # noqa: PLR0913, PLR0917 - each option is a parameter
             steps=steps,
         )
     if as_json:
-        _print_json(report.to_json())
+        print_json(report.to_json())
     else:
         print(report.to_text())
 
@@ -384,7 +347,7 @@ def inspect(
 
     found = read_headers(path, verify=verify)
     if as_json:
-        _print_json(to_json(found))
+        print_json(to_json(found))
     else:
         print(to_text(found))
 
@@ -406,9 +369,9 @@ def parity(
     """
     from magicvl.convert.parity import parity as compare
 
-    result = compare(checkpoint, bundle, threads=threads, tokenizer=tokenizer, progress=_progress())
+    result = compare(checkpoint, bundle, threads=threads, tokenizer=tokenizer, progress=progress_line())
     if as_json:
-        _print_json(result.to_json())
+        print_json(result.to_json())
     else:
         print(result.to_text())
     if not result.passed:
@@ -454,348 +417,10 @@ def doctor(
 
     report = examine_machine(bundle, limit)
     if as_json:
-        _print_json(report.to_json())
+        print_json(report.to_json())
     else:
         print(report.to_text())
     raise typer.Exit(0 if report.answers else 1)
-
-
-@android.command(name="build")
-def android_build(
-    variant: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="armv8, dotprod, i8mm, lib (shared libraries, by an NDK) or host (for this machine: installed, not "
-            "packed); once for each. [default: the first three, and lib where ANDROID_NDK_HOME is set]",
-            show_default=False,
-        ),
-    ] = None,
-    source: Annotated[
-        Path | None,
-        typer.Option(help="llama-cpp-python's source archive, or the folder it was unpacked into. [default: fetched]"),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The archive. [default: magicvl-android-arm64-VERSION.tar.xz]"),
-    ] = None,
-    work: Annotated[
-        Path | None, typer.Option(help="Folder of the builds. [default: magicvl/android in the user's cache]")
-    ] = None,
-    jobs: Annotated[int | None, typer.Option(help="Compilers at a time. [default: one a processor]")] = None,
-    force: Force = False,
-    debug: Debug = False,
-) -> None:
-    """Compile llama.cpp for phones and pack it with an installer; goes on where it was stopped.
-
-    Prints the archive's name, or with --variant host the folder of the program that was installed.
-    """
-    from magicvl.android_command import BuildCall, build_archive
-
-    print(build_archive(BuildCall(variant or (), source, output, work, jobs, force), _note))
-
-
-@android.command(name="push")
-def android_push(
-    archive: Annotated[Path | None, typer.Argument(help="What android build made.", show_default=False)] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Bundle directory to copy too.")] = None,
-    serial: Serial = None,
-    debug: Debug = False,
-) -> None:
-    """Copy to a phone: an archive, for Termux and with the programs for its processor ready to run, and a bundle."""
-    from magicvl.android_command import push
-
-    push(archive, bundle, serial, _note)
-
-
-@android.command(name="run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-def android_run(
-    command: Annotated[
-        list[str], typer.Argument(help="A pushed program, such as llama-bench, and its arguments.", show_default=False)
-    ],
-    serial: Serial = None,
-    debug: Debug = False,
-) -> None:
-    """Run a pushed program on a phone; a pushed bundle is the folder bundle. The exit code is the program's."""
-    from magicvl.android_command import run as run_there
-
-    raise typer.Exit(run_there(command, serial))
-
-
-@android.command(name="pull")
-def android_pull(
-    remote: Annotated[str, typer.Argument(help="A file on the phone.", show_default=False)],
-    target: Annotated[Path, typer.Argument(help="Where it goes: a file or a folder.")] = Path(),
-    serial: Serial = None,
-    force: Force = False,
-    debug: Debug = False,
-) -> None:
-    """Copy a file from a phone; one without a leading / is from magicvl's folder there."""
-    from magicvl.android_command import pull
-
-    print(pull(remote, target, serial, force=force))
-
-
-@bench.command()
-def accuracy(
-    model: Annotated[
-        Path | None, typer.Argument(help="Bundle directory. [default: the model that comes along]")
-    ] = None,
-    pictures: Annotated[int, typer.Option(help="Held-out pictures, each with up to eight questions.")] = 200,
-    misses: Annotated[int, typer.Option(help="Wrong answers to show.")] = 0,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Measure exact answers on generated pictures of seeds, fonts and backgrounds never trained on."""
-    from magicvl import DEFAULT_BUNDLE
-    from magicvl.bench.accuracy import measure
-    from magicvl.edge.engine import Engine
-
-    if pictures < 1:
-        raise UsageError(f"{pictures} pictures: it must be at least 1")
-    show = _progress()
-    with Engine(model or DEFAULT_BUNDLE) as engine:
-        scores, wrong = measure(engine, pictures, lambda done, total: show("picture", done, total) if show else None)
-    if as_json:
-        _print_json(
-            {
-                "scores": [asdict(score) for score in scores],
-                "misses": [asdict(miss) for miss in wrong[:misses]],
-            }
-        )
-        return
-    for score in scores:
-        low, high = score.interval
-        print(
-            f"{score.task:<12} {100 * score.share:5.1f} %  ({100 * low:.1f} to {100 * high:.1f})  "
-            f"{score.right} of {score.asked}"
-        )
-    for miss in wrong[:misses]:
-        print(f"{miss.task:<12} picture {miss.picture}: {miss.prompt} {miss.expected!r}, answered {miss.answer!r}")
-
-
-@bench.command()
-def speed(  # noqa: PLR0913, PLR0917 - each option is a parameter
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            help="Bundle directory; or magicvl-2b, magicvl-tiny or magicvl-nano for that shape with random weights. "
-            "[default: the model that comes along]"
-        ),
-    ] = None,
-    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
-    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
-    rounds: Annotated[int, typer.Option(help="Rounds; medians are given.")] = 5,
-    totals: Annotated[
-        int | None, typer.Option(help="Rounds of ten questions and of ten pictures. [default: as --rounds]")
-    ] = None,
-    threads: BenchThreads = None,
-    llm_type: ShapeType = None,
-    mmproj_type: ShapeMmprojType = None,
-    keep: Keep = None,
-    server_python: Annotated[
-        str | None,
-        typer.Option(help="A Python that has xllamacpp, llama.cpp's server. [default: MAGICVL_OTHER_PYTHON, or none]"),
-    ] = None,
-    as_json: JsonOnly = False,
-    debug: Debug = False,
-) -> None:
-    """Measure what a question costs, beside bare llama.cpp, llama-cpp-python's chat handler and llama.cpp's server."""
-    from magicvl.bench_command import bench_speed
-
-    bench_speed(
-        model,
-        size=(width, height),
-        rounds=rounds,
-        totals=totals,
-        threads=threads,
-        llm_type=llm_type,
-        mmproj_type=mmproj_type,
-        keep=keep,
-        server_python=server_python,
-        as_json=as_json,
-        note=_note,
-        progress=_progress(),
-    )
-
-
-@bench.command()
-def deployment(  # noqa: PLR0913, PLR0917 - each option is a parameter
-    results: Annotated[
-        Path,
-        typer.Argument(help="JSON Lines file of what is measured; the same command goes on.", show_default=False),
-    ],
-    models: Annotated[
-        list[str] | None, typer.Option(help="A row of the table; once for each. [default: all]", show_default=False)
-    ] = None,
-    pictures: Annotated[
-        list[str] | None,
-        typer.Option(help="photo, screenshot, page or icon; once for each. [default: all]", show_default=False),
-    ] = None,
-    rounds: Annotated[int, typer.Option(help="Rounds; medians are given.")] = 1,
-    tokens: Annotated[int, typer.Option(help="Tokens of each answer.")] = 8,
-    threads: BenchThreads = None,
-    llm_type: ShapeType = None,
-    mmproj_type: ShapeMmprojType = None,
-    keep: Keep = None,
-    figure: Annotated[Path | None, typer.Option(help="Draw the table as bars into this PNG.")] = None,
-    as_json: JsonOnly = False,
-    debug: Debug = False,
-) -> None:
-    """Measure a picture question at the shape of magicvl-2b and of the models that it competes with.
-
-    InternVL2.5-2B, SmolVLM2-2.2B and Qwen2-VL-2B run on stock llama.cpp with its own preprocessing; random weights all.
-    """
-    from magicvl.bench_command import bench_deployment
-
-    code = bench_deployment(
-        results,
-        models=models,
-        pictures=pictures,
-        rounds=rounds,
-        tokens=tokens,
-        threads=threads,
-        llm_type=llm_type,
-        mmproj_type=mmproj_type,
-        keep=keep,
-        figure=figure,
-        as_json=as_json,
-        note=_note,
-        progress=_progress(),
-    )
-    raise typer.Exit(code)
-
-
-@bench.command()
-def runtimes(
-    model: Annotated[
-        str | None,
-        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
-    ] = None,
-    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
-    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
-    rounds: Annotated[int, typer.Option(help="Pictures; medians are given.")] = 7,
-    budget: Budget = None,
-    threads: BenchThreads = None,
-    as_json: JsonOnly = False,
-    debug: Debug = False,
-) -> None:
-    """Compare what a question costs in this process and in a llama-server beside it, and whether they say the same."""
-    from magicvl.bench.runtimes import compare
-    from magicvl.bench_command import speed_bundle
-    from magicvl.edge.threads import physical_cores
-
-    if min(width, height, rounds, 1 if threads is None else threads) < 1:
-        raise UsageError(f"{width} x {height} px, {rounds} rounds, {threads} threads: each must be at least 1")
-    show = _progress()
-    found = compare(
-        speed_bundle(model, None, None, None, _note),
-        size=(width, height),
-        rounds=rounds,
-        threads=physical_cores() if threads is None else threads,
-        budget=budget,
-        progress=lambda done, total: show("picture", done, total) if show else None,
-    )
-    if not as_json:
-        print(found.to_text())
-    _print_json(found.to_json())
-
-
-@bench.command(name="plan")
-def bench_plan(
-    model: Annotated[
-        str | None,
-        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
-    ] = None,
-    rounds: Annotated[int, typer.Option(help="Questions about each picture; medians are given.")] = 3,
-    tiles: Annotated[int | None, typer.Option(help="Leave larger pictures out. [default: the model's most]")] = None,
-    threads: BenchThreads = None,
-    debug: Debug = False,
-) -> None:
-    """Compare what plan predicts with what happens, for pictures from one tile to the most.
-
-    Nothing else should run. The last line is JSON.
-    """
-    from magicvl.bench.prediction import check
-    from magicvl.bench_command import speed_bundle
-
-    if rounds < 1 or (tiles is not None and tiles < 1) or (threads is not None and threads < 1):
-        raise UsageError(f"{rounds} rounds, {tiles} tiles, {threads} threads: each must be at least 1")
-    bundle = speed_bundle(model, None, None, None, _note)
-    show = _progress()
-    found = check(
-        bundle,
-        rounds=rounds,
-        threads=threads,
-        most_tiles=tiles,
-        progress=lambda done, total: show("picture", done, total) if show else None,
-    )
-    print(found.to_text())
-    _print_json(found.to_json())
-
-
-@bench.command(name="energy")
-def bench_energy_command(  # noqa: PLR0913, PLR0917 - each option is a parameter
-    model: Annotated[
-        str | None,
-        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
-    ] = None,
-    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
-    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
-    tokens: Annotated[int, typer.Option(help="Most tokens of each answer.")] = 32,
-    seconds: Annotated[
-        float, typer.Option(help="Seconds of each part of a question, repeated; more where the source is slow.")
-    ] = 10.0,
-    idle: Annotated[float, typer.Option(help="Seconds of doing nothing before and after, to be taken off.")] = 10.0,
-    minutes: Annotated[
-        float | None, typer.Option(help="Minutes of whole questions, for heat to tell. [default: as --seconds]")
-    ] = None,
-    source: Annotated[
-        str, typer.Option(help="rapl (x86), battery (sysfs), termux (Termux:API), cpu; auto takes the first there is.")
-    ] = "auto",
-    meter: Annotated[
-        Path | None,
-        typer.Option(help="CSV that an external meter writes meanwhile: time and power, or time, voltage and current."),
-    ] = None,
-    meter_offset: Annotated[float, typer.Option(help="Seconds that the meter's clock is ahead of this one.")] = 0.0,
-    threads: Threads = None,
-    runtime: Annotated[str, typer.Option(help="What computes: inproc, server, or auto for what is there.")] = "auto",
-    llm_type: ShapeType = None,
-    mmproj_type: ShapeMmprojType = None,
-    keep: Keep = None,
-    figure: Annotated[Path | None, typer.Option(help="Draw power, temperature and costs into this PNG.")] = None,
-    force: Force = False,
-    as_json: JsonOnly = False,
-    debug: Debug = False,
-) -> None:
-    """Measure joules a picture question and a token, by phase, with the idle machine's share taken off.
-
-    A phone must be unplugged: a charger makes the readings void, and the exit code 1. Where nothing tells of energy
-    there are CPU seconds, which are no joules. The last line is JSON.
-    """
-    from magicvl.bench_command import bench_energy
-
-    code = bench_energy(
-        model,
-        size=(width, height),
-        tokens=tokens,
-        seconds=seconds,
-        idle=idle,
-        minutes=minutes,
-        source=source,
-        meter=meter,
-        meter_offset=meter_offset,
-        threads=threads,
-        runtime=runtime,
-        llm_type=llm_type,
-        mmproj_type=mmproj_type,
-        keep=keep,
-        figure=figure,
-        force=force,
-        as_json=as_json,
-        note=_note,
-        progress=_progress(),
-    )
-    raise typer.Exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -834,7 +459,7 @@ def _fail(message: str, code: int, state: State) -> int:
     """Reports the error being handled in one line; returns the exit code."""
     if state.debug:
         traceback.print_exc()
-    _note(" ".join(message.split()))
+    note(" ".join(message.split()))
     return code
 
 
@@ -852,29 +477,12 @@ def _show(stream: Any, *, silent: bool) -> "Answer":
             print(piece, end="", flush=True)
 
 
-def _progress() -> Any:
-    """A progress line on stderr where that is a terminal, None elsewhere."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(stage: str, done: int, total: int) -> None:
-        text = "" if done == total else f"{stage} {done + 1} of {total}"
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-    return show
-
-
-def _note(text: str) -> None:
-    over = "\r\033[K" if sys.stderr.isatty() else ""
-    print(f"{over}magicvl: {text}", file=sys.stderr)
-
-
 def _note_scale(paths: Sequence[Path], pictures: Sequence["Plan"], budget: int | None) -> None:
     from magicvl.edge.plan import scale_note
 
     for path, picture in zip(paths, pictures, strict=True):
         if said := scale_note(picture, budget):
-            _note(f"{path}: {said}")
+            note(f"{path}: {said}")
 
 
 def _check_seconds(seconds: float | None, budget: int | None, *, in_batch: bool) -> None:
@@ -931,7 +539,3 @@ def _in_process(runtime: str) -> bool:
     from magicvl.edge.variant import ServerProgram
 
     return not isinstance(choose(runtime), ServerProgram)
-
-
-def _print_json(data: dict[str, object]) -> None:
-    print(json.dumps(data, ensure_ascii=False))

@@ -1,0 +1,287 @@
+"""The commands `magicvl bench ...`; each imports what it needs when it runs."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from magicvl.command_options import Budget, Debug, Force, Json, Threads, note, print_json, progress_line
+from magicvl.errors import UsageError
+
+bench = typer.Typer(help="Measure a bundle.")
+
+BenchThreads = Annotated[int | None, typer.Option("--threads", help="Threads of everyone. [default: physical cores]")]
+ShapeType = Annotated[
+    str | None, typer.Option("--llm-type", help="Type of a shape's decoder: Q4_K_M, Q8_0 or F16. [default: Q4_K_M]")
+]
+ShapeMmprojType = Annotated[
+    str | None, typer.Option("--mmproj-type", help="Type of a shape's encoder: F16 or Q8_0. [default: F16]")
+]
+Keep = Annotated[
+    Path | None, typer.Option(help="Folder of the shapes that were made. [default: magicvl/shapes in the user's cache]")
+]
+JsonOnly = Annotated[bool, typer.Option("--json", help="Print the last line alone, a JSON object.")]
+
+
+@bench.command()
+def accuracy(
+    model: Annotated[
+        Path | None, typer.Argument(help="Bundle directory. [default: the model that comes along]")
+    ] = None,
+    pictures: Annotated[int, typer.Option(help="Held-out pictures, each with up to eight questions.")] = 200,
+    misses: Annotated[int, typer.Option(help="Wrong answers to show.")] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure exact answers on generated pictures of seeds, fonts and backgrounds never trained on."""
+    from magicvl import DEFAULT_BUNDLE
+    from magicvl.bench.accuracy import measure
+    from magicvl.edge.engine import Engine
+
+    if pictures < 1:
+        raise UsageError(f"{pictures} pictures: it must be at least 1")
+    show = progress_line()
+    with Engine(model or DEFAULT_BUNDLE) as engine:
+        scores, wrong = measure(engine, pictures, lambda done, total: show("picture", done, total) if show else None)
+    if as_json:
+        print_json(
+            {
+                "scores": [asdict(score) for score in scores],
+                "misses": [asdict(miss) for miss in wrong[:misses]],
+            }
+        )
+        return
+    for score in scores:
+        low, high = score.interval
+        print(
+            f"{score.task:<12} {100 * score.share:5.1f} %  ({100 * low:.1f} to {100 * high:.1f})  "
+            f"{score.right} of {score.asked}"
+        )
+    for miss in wrong[:misses]:
+        print(f"{miss.task:<12} picture {miss.picture}: {miss.prompt} {miss.expected!r}, answered {miss.answer!r}")
+
+
+@bench.command()
+def speed(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="Bundle directory; or magicvl-2b, magicvl-tiny or magicvl-nano for that shape with random weights. "
+            "[default: the model that comes along]"
+        ),
+    ] = None,
+    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
+    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are given.")] = 5,
+    totals: Annotated[
+        int | None, typer.Option(help="Rounds of ten questions and of ten pictures. [default: as --rounds]")
+    ] = None,
+    threads: BenchThreads = None,
+    llm_type: ShapeType = None,
+    mmproj_type: ShapeMmprojType = None,
+    keep: Keep = None,
+    server_python: Annotated[
+        str | None,
+        typer.Option(help="A Python that has xllamacpp, llama.cpp's server. [default: MAGICVL_OTHER_PYTHON, or none]"),
+    ] = None,
+    as_json: JsonOnly = False,
+    debug: Debug = False,
+) -> None:
+    """Measure what a question costs, beside bare llama.cpp, llama-cpp-python's chat handler and llama.cpp's server."""
+    from magicvl.bench_command import bench_speed
+
+    bench_speed(
+        model,
+        size=(width, height),
+        rounds=rounds,
+        totals=totals,
+        threads=threads,
+        llm_type=llm_type,
+        mmproj_type=mmproj_type,
+        keep=keep,
+        server_python=server_python,
+        as_json=as_json,
+        note=note,
+        progress=progress_line(),
+    )
+
+
+@bench.command()
+def deployment(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    results: Annotated[
+        Path,
+        typer.Argument(help="JSON Lines file of what is measured; the same command goes on.", show_default=False),
+    ],
+    models: Annotated[
+        list[str] | None, typer.Option(help="A row of the table; once for each. [default: all]", show_default=False)
+    ] = None,
+    pictures: Annotated[
+        list[str] | None,
+        typer.Option(help="photo, screenshot, page or icon; once for each. [default: all]", show_default=False),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are given.")] = 1,
+    tokens: Annotated[int, typer.Option(help="Tokens of each answer.")] = 8,
+    threads: BenchThreads = None,
+    llm_type: ShapeType = None,
+    mmproj_type: ShapeMmprojType = None,
+    keep: Keep = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the table as bars into this PNG.")] = None,
+    as_json: JsonOnly = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a picture question at the shape of magicvl-2b and of the models that it competes with.
+
+    InternVL2.5-2B, SmolVLM2-2.2B and Qwen2-VL-2B run on stock llama.cpp with its own preprocessing; random weights all.
+    """
+    from magicvl.bench_command import bench_deployment
+
+    code = bench_deployment(
+        results,
+        models=models,
+        pictures=pictures,
+        rounds=rounds,
+        tokens=tokens,
+        threads=threads,
+        llm_type=llm_type,
+        mmproj_type=mmproj_type,
+        keep=keep,
+        figure=figure,
+        as_json=as_json,
+        note=note,
+        progress=progress_line(),
+    )
+    raise typer.Exit(code)
+
+
+@bench.command()
+def runtimes(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
+    ] = None,
+    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
+    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
+    rounds: Annotated[int, typer.Option(help="Pictures; medians are given.")] = 7,
+    budget: Budget = None,
+    threads: BenchThreads = None,
+    as_json: JsonOnly = False,
+    debug: Debug = False,
+) -> None:
+    """Compare what a question costs in this process and in a llama-server beside it, and whether they say the same."""
+    from magicvl.bench.runtimes import compare
+    from magicvl.bench_command import speed_bundle
+    from magicvl.edge.threads import physical_cores
+
+    if min(width, height, rounds, 1 if threads is None else threads) < 1:
+        raise UsageError(f"{width} x {height} px, {rounds} rounds, {threads} threads: each must be at least 1")
+    show = progress_line()
+    found = compare(
+        speed_bundle(model, None, None, None, note),
+        size=(width, height),
+        rounds=rounds,
+        threads=physical_cores() if threads is None else threads,
+        budget=budget,
+        progress=lambda done, total: show("picture", done, total) if show else None,
+    )
+    if not as_json:
+        print(found.to_text())
+    print_json(found.to_json())
+
+
+@bench.command(name="plan")
+def bench_plan(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Questions about each picture; medians are given.")] = 3,
+    tiles: Annotated[int | None, typer.Option(help="Leave larger pictures out. [default: the model's most]")] = None,
+    threads: BenchThreads = None,
+    debug: Debug = False,
+) -> None:
+    """Compare what plan predicts with what happens, for pictures from one tile to the most.
+
+    Nothing else should run. The last line is JSON.
+    """
+    from magicvl.bench.prediction import check
+    from magicvl.bench_command import speed_bundle
+
+    if rounds < 1 or (tiles is not None and tiles < 1) or (threads is not None and threads < 1):
+        raise UsageError(f"{rounds} rounds, {tiles} tiles, {threads} threads: each must be at least 1")
+    bundle = speed_bundle(model, None, None, None, note)
+    show = progress_line()
+    found = check(
+        bundle,
+        rounds=rounds,
+        threads=threads,
+        most_tiles=tiles,
+        progress=lambda done, total: show("picture", done, total) if show else None,
+    )
+    print(found.to_text())
+    print_json(found.to_json())
+
+
+@bench.command(name="energy")
+def bench_energy_command(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
+    ] = None,
+    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
+    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
+    tokens: Annotated[int, typer.Option(help="Most tokens of each answer.")] = 32,
+    seconds: Annotated[
+        float, typer.Option(help="Seconds of each part of a question, repeated; more where the source is slow.")
+    ] = 10.0,
+    idle: Annotated[float, typer.Option(help="Seconds of doing nothing before and after, to be taken off.")] = 10.0,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes of whole questions, for heat to tell. [default: as --seconds]")
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="rapl (x86), battery (sysfs), termux (Termux:API), cpu; auto takes the first there is.")
+    ] = "auto",
+    meter: Annotated[
+        Path | None,
+        typer.Option(help="CSV that an external meter writes meanwhile: time and power, or time, voltage and current."),
+    ] = None,
+    meter_offset: Annotated[float, typer.Option(help="Seconds that the meter's clock is ahead of this one.")] = 0.0,
+    threads: Threads = None,
+    runtime: Annotated[str, typer.Option(help="What computes: inproc, server, or auto for what is there.")] = "auto",
+    llm_type: ShapeType = None,
+    mmproj_type: ShapeMmprojType = None,
+    keep: Keep = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw power, temperature and costs into this PNG.")] = None,
+    force: Force = False,
+    as_json: JsonOnly = False,
+    debug: Debug = False,
+) -> None:
+    """Measure joules a picture question and a token, by phase, with the idle machine's share taken off.
+
+    A phone must be unplugged: a charger makes the readings void, and the exit code 1. Where nothing tells of energy
+    there are CPU seconds, which are no joules. The last line is JSON.
+    """
+    from magicvl.bench_command import bench_energy
+
+    code = bench_energy(
+        model,
+        size=(width, height),
+        tokens=tokens,
+        seconds=seconds,
+        idle=idle,
+        minutes=minutes,
+        source=source,
+        meter=meter,
+        meter_offset=meter_offset,
+        threads=threads,
+        runtime=runtime,
+        llm_type=llm_type,
+        mmproj_type=mmproj_type,
+        keep=keep,
+        figure=figure,
+        force=force,
+        as_json=as_json,
+        note=note,
+        progress=progress_line(),
+    )
+    raise typer.Exit(code)
