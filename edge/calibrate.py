@@ -15,7 +15,7 @@ from magicvl.edge.noise import noise
 from magicvl.edge.pixels import open_picture
 from magicvl.edge.plan import Grid, plan
 from magicvl.edge.request import open_and_cut
-from magicvl.edge.threads import physical_cores, thread_counts
+from magicvl.edge.threads import default_threads, thread_counts
 from magicvl.edge.timing import Clock, median, resident
 from magicvl.errors import UsageError
 
@@ -33,7 +33,7 @@ def calibrate(
 
     Loads the bundle once for each count. Raises BundleError, EngineError, UsageError.
     """
-    first = physical_cores() if threads is None else threads
+    first = default_threads() if threads is None else threads
     found = _measured(bundle, first, clock)
     if threads is not None:
         return found

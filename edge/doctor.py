@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 60.0
 """Seconds that the self-test may take; a few are usual."""
+DONE_WITHOUT: Final = {
+    "llama-cpp-python": "a llama-server does without it",
+    "gguf": "which only conversion and measurements need",
+}
+"""Requirements that an archive for phones leaves out."""
 _GETPROP = "/system/bin/getprop"
 
 
@@ -119,9 +124,11 @@ def packages() -> Iterator[Finding]:
         try:
             yield Finding("packages", name, version(name), True)
         except PackageNotFoundError:
-            # Where it depends on the machine, it may not be meant for this one.
-            needed = not condition and name != "llama-cpp-python"
-            yield Finding("packages", name, "missing", False if needed else None, _install(name) if needed else None)
+            if condition or name in DONE_WITHOUT:
+                # Where it depends on the machine, it may not be meant for this one.
+                yield Finding("packages", name, f"missing, {DONE_WITHOUT.get(name, 'which may be meant so')}")
+            else:
+                yield Finding("packages", name, "missing", False, _install(name))
 
 
 def runtimes() -> Iterator[Finding]:

@@ -33,7 +33,7 @@ def test_a_bundle_is_measured_from_its_smallest_tile_to_its_largest(tiny_bundle:
 
 
 def test_the_fastest_count_is_kept(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "physical_cores", lambda: 2)
+    monkeypatch.setattr(module, "default_threads", lambda: 2)
     monkeypatch.setattr(module, "thread_counts", lambda: (1, 2))
     found = calibrate(tiny_bundle)
     trials = dict(found.trials)

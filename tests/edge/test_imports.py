@@ -9,7 +9,12 @@ from PIL import Image
 
 from magicvl.edge import plan
 
-EDGE = sorted(path.stem for path in Path(plan.__file__).parent.glob("[!_]*.py"))
+FOLDER = Path(plan.__file__).parent
+EDGE = sorted(
+    ".".join(path.relative_to(FOLDER).with_suffix("").parts)
+    for path in FOLDER.rglob("[!_]*.py")
+    if path.parent.name != "native"  # a script that compiles llama.cpp, before there is anything
+)
 
 
 def loaded_by(code: str) -> set[str]:

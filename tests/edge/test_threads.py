@@ -200,7 +200,7 @@ def test_the_default_stays_within_a_quota(tmp_path: Path, nowhere: Path, monkeyp
     st.sampled_from(["cpu_capacity", "cpufreq/cpuinfo_max_freq"]),
     st.sampled_from([ARM, X86]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_whatever_the_topology(speeds: list[int], kind: str, arch: str) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         allow(patch, len(speeds))
