@@ -30,7 +30,7 @@ demo: $(STAMPS)/core ## install the core and ask the embedded model about a pict
 	@$(VENV)/bin/magicvl ask $(DEMO_IMAGE) -p "$(DEMO_QUESTION)"
 
 test: $(STAMPS)/dev ## install what the tests need and run the fast ones
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n 2
 
 test-slow: $(STAMPS)/dev ## run the slow tests
 	$(VENV)/bin/pytest -m slow
