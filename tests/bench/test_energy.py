@@ -49,7 +49,7 @@ class Machine:
         self.celsius += 0.01
 
     def run(self) -> None:
-        while not self.over.wait(0.01):
+        while not self.over.wait(0.02):
             self.write()
 
 
@@ -75,8 +75,8 @@ def test_joules_are_those_of_the_work_alone(
     found = json.loads(last)
     assert found["unit"] == "J" and found["void"] is None and "whole device" in found["about"]["source"]
     assert [phase["name"] for phase in found["phases"]] == PARTS
-    # What the readers and the thread itself compute is part of the idle machine.
-    assert IDLE_WATTS <= found["idle_watts"] < IDLE_WATTS + 4
+    # What the readers and the thread itself compute is part of the idle machine: a core at most.
+    assert IDLE_WATTS <= found["idle_watts"] < IDLE_WATTS + JOULES_A_CPU_SECOND
     assert found["about"]["threads"] == 1 and found["about"]["runtime"] == "InProcess"
     for phase in found["phases"]:
         own = (found["idle_watts"] - IDLE_WATTS) * phase["wall_s"]
