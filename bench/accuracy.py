@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from magicvl.edge.engine import Engine
-from magicvl.train.config import Stage
-from magicvl.train.drawing import draw_scene
-from magicvl.train.evaluate import held_out_samples
+from magicvl.train.nano.config import Stage
+from magicvl.train.nano.drawing import draw_scene
+from magicvl.train.nano.evaluate import held_out_samples
 
 SIZES = Stage(start=0, max_side=26, max_tokens=300)
 """From one visual token to several tiles."""

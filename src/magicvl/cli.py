@@ -393,8 +393,8 @@ def train(
     The directory gets checkpoint/ (for `convert`), log.jsonl and curves.png. Ctrl-C stops after the step and
     keeps a checkpoint.
     """
-    from magicvl.train.config import read_config, shipped_config
-    from magicvl.train.trainer import train as run_training
+    from magicvl.train.nano.config import read_config, shipped_config
+    from magicvl.train.nano.trainer import train as run_training
 
     path = Path(config)
     print(run_training(read_config(path if path.suffix else shipped_config(config)), output, resume=resume))

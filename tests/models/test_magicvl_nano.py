@@ -20,10 +20,10 @@ from magicvl.edge.engine import Engine
 from magicvl.edge.prompt import ask_messages
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.processing import MagicVLProcessor
-from magicvl.train.batches import draw_sample
-from magicvl.train.drawing import draw_scene
 from magicvl.train.fonts import font_files
-from magicvl.train.scenes import POSITIONS
+from magicvl.train.nano.batches import draw_sample
+from magicvl.train.nano.drawing import draw_scene
+from magicvl.train.nano.scenes import POSITIONS
 
 # Least right answers in per cent, set before the model was trained.
 FLOORS = {"colour": 95, "shape": 95, "count": 93, "position": 95, "number": 80}

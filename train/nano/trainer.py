@@ -19,13 +19,13 @@ from magicvl.mmproj.configuration import config_from_preset
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.presets import preset
 from magicvl.mmproj.processing import MagicVLProcessor
-from magicvl.train.batches import IGNORED, Batch, MicroBatches
-from magicvl.train.config import TrainConfig
-from magicvl.train.dense import DenseHead
-from magicvl.train.evaluate import accuracy, held_out_samples, look, model_logits
 from magicvl.train.muon import Muon
+from magicvl.train.nano.batches import IGNORED, Batch, MicroBatches
+from magicvl.train.nano.config import TrainConfig
+from magicvl.train.nano.dense import DenseHead
+from magicvl.train.nano.evaluate import accuracy, held_out_samples, look, model_logits
+from magicvl.train.nano.vocabulary import IMAGE, build_tokenizer
 from magicvl.train.plots import plot_run
-from magicvl.train.vocabulary import IMAGE, build_tokenizer
 
 LOG_NAME = "log.jsonl"
 PLOT_NAME = "curves.png"

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from magicvl.errors import UsageError
-from magicvl.train.questions import WEIGHTS
-from magicvl.train.scenes import STANDARD, Content
+from magicvl.train.nano.questions import WEIGHTS
+from magicvl.train.nano.scenes import STANDARD, Content
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Stage:
     encoder and projector learn from the dense targets alone, and the decoder rests."""
 
     weights: dict[str, float] = field(default_factory=dict)
-    """How often tasks are asked beside each other, where it differs from `magicvl.train.questions.WEIGHTS`."""
+    """How often tasks are asked beside each other, where it differs from `magicvl.train.nano.questions.WEIGHTS`."""
 
     @property
     def content(self) -> Content:
@@ -107,7 +107,7 @@ def read_config(path: Path) -> TrainConfig:
 
 def shipped_config(name: str) -> Path:
     """The path of a config that comes along. Raises UsageError that lists them."""
-    folder = Path(__file__).parent / "configs"
+    folder = Path(__file__).parents[1] / "configs"
     names = sorted(path.stem for path in folder.glob("*.toml"))
     if name not in names:
         raise UsageError(f"training config {name!r}: there are {', '.join(names)}, or give the path of a .toml file")

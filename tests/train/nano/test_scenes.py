@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magicvl.edge.plan import Grid, plan
-from magicvl.train.batches import draw_sample
-from magicvl.train.drawing import draw_scene
 from magicvl.train.fonts import font_files
-from magicvl.train.scenes import (
+from magicvl.train.nano.batches import draw_sample
+from magicvl.train.nano.drawing import draw_scene
+from magicvl.train.nano.scenes import (
     COLOURS,
     HELD_OUT_BACKGROUNDS,
     TRAINING_BACKGROUNDS,

@@ -9,8 +9,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration, MagicVLModel
 from magicvl.mmproj.processing import MagicVLProcessor
-from magicvl.train.batches import IGNORED, Batch, Sample, collate, draw_grid, draw_sample
-from magicvl.train.config import Stage
+from magicvl.train.nano.batches import IGNORED, Batch, Sample, collate, draw_grid, draw_sample
+from magicvl.train.nano.config import Stage
 
 
 def held_out_samples(split: str, pictures: int, stage: Stage, questions: int = 8) -> list[Sample]:

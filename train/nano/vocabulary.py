@@ -7,8 +7,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast
 
 from magicvl.edge.prompt import Pieces
-from magicvl.train.questions import all_questions
-from magicvl.train.scenes import make_scene
+from magicvl.train.nano.questions import all_questions
+from magicvl.train.nano.scenes import make_scene
 
 END = "<|end|>"
 IMAGE = "<|image|>"

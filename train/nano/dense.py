@@ -18,8 +18,8 @@ from PIL import Image
 from torch import nn
 
 from magicvl.edge.plan import Plan
-from magicvl.train.drawing import Drawing
-from magicvl.train.scenes import COLOURS, SHAPES, Scene
+from magicvl.train.nano.drawing import Drawing
+from magicvl.train.nano.scenes import COLOURS, SHAPES, Scene
 
 CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OBJECT_SLOTS = 4

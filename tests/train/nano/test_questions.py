@@ -3,8 +3,8 @@
 import random
 import re
 
-from magicvl.train.questions import all_questions, caption, choose_questions, plural
-from magicvl.train.scenes import POSITIONS, Print, Scene, Shape, make_scene
+from magicvl.train.nano.questions import all_questions, caption, choose_questions, plural
+from magicvl.train.nano.scenes import POSITIONS, Print, Scene, Shape, make_scene
 
 SCENE = Scene(
     160, 128, "white", "plain",

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from magicvl.errors import UsageError
-from magicvl.train.config import Stage, TrainConfig, read_config
 from magicvl.train.muon import orthogonalise
-from magicvl.train.trainer import LOG_NAME, create, rate, train
+from magicvl.train.nano.config import Stage, TrainConfig, read_config
+from magicvl.train.nano.trainer import LOG_NAME, create, rate, train
 
 CONFIG = TrainConfig(
     preset="magicvl-nano",
@@ -35,7 +35,7 @@ SHIPPED = sorted((Path(__file__).parents[2] / "train" / "configs").glob("*.toml"
 def test_a_resumed_run_gives_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     through = train(CONFIG, tmp_path / "through", resume=False, workers=0)
     # The second run dies in its third step, past the checkpoint of the second.
-    import magicvl.train.trainer as trainer
+    import magicvl.train.nano.trainer as trainer
 
     real, calls = trainer.train_step, []
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from magicvl.edge.plan import Grid, plan
-from magicvl.train.dense import CHARACTERS, DenseHead, dense_targets, join
-from magicvl.train.drawing import draw
-from magicvl.train.scenes import COLOURS, SHAPES, Print, Scene, Shape
+from magicvl.train.nano.dense import CHARACTERS, DenseHead, dense_targets, join
+from magicvl.train.nano.drawing import draw
+from magicvl.train.nano.scenes import COLOURS, SHAPES, Print, Scene, Shape
 
 COLOUR_NAMES = list(COLOURS)
 

@@ -18,11 +18,11 @@ from magicvl.edge.pixels import cut
 from magicvl.edge.plan import plan
 from magicvl.edge.prompt import Message, Picture, Text, ask_messages
 from magicvl.mmproj.processing import MagicVLProcessor
-from magicvl.train.config import Stage, TrainConfig
-from magicvl.train.dense import DenseTargets, dense_targets, join
-from magicvl.train.drawing import draw
-from magicvl.train.questions import Question, choose_questions
-from magicvl.train.scenes import STANDARD, Content, Scene, make_scene
+from magicvl.train.nano.config import Stage, TrainConfig
+from magicvl.train.nano.dense import DenseTargets, dense_targets, join
+from magicvl.train.nano.drawing import draw
+from magicvl.train.nano.questions import Question, choose_questions
+from magicvl.train.nano.scenes import STANDARD, Content, Scene, make_scene
 
 IGNORED = -100
 MOST_QUESTIONS = 10

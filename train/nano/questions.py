@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from magicvl.train.scenes import COLOURS, POSITIONS, SHAPES, Print, Scene, Shape
+from magicvl.train.nano.scenes import COLOURS, POSITIONS, SHAPES, Print, Scene, Shape
 
 
 @dataclass(frozen=True)

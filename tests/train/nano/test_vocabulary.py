@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from magicvl.train.vocabulary import build_tokenizer
+from magicvl.train.nano.vocabulary import build_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from magicvl.train.fonts import font, font_files
-from magicvl.train.scenes import COLOURS, Print, Scene, Shape
+from magicvl.train.nano.scenes import COLOURS, Print, Scene, Shape
 
 Rgb = tuple[int, int, int]
 _OVER = 2
