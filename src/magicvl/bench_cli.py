@@ -11,6 +11,11 @@ from magicvl.errors import UsageError
 
 bench = typer.Typer(help="Measure a bundle.")
 
+BundleOrShape = Annotated[
+    str | None, typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]")
+]
+Width = Annotated[int, typer.Option(help="Width of the pictures in px.")]
+Height = Annotated[int, typer.Option(help="Height of the pictures in px.")]
 BenchThreads = Annotated[int | None, typer.Option("--threads", help="Threads of everyone. [default: physical cores]")]
 ShapeType = Annotated[
     str | None, typer.Option("--llm-type", help="Type of a shape's decoder: Q4_K_M, Q8_0 or F16. [default: Q4_K_M]")
@@ -71,8 +76,8 @@ def speed(  # noqa: PLR0913, PLR0917 - each option is a parameter
             "[default: the model that comes along]"
         ),
     ] = None,
-    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
-    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
+    width: Width = 640,
+    height: Height = 480,
     rounds: Annotated[int, typer.Option(help="Rounds; medians are given.")] = 5,
     totals: Annotated[
         int | None, typer.Option(help="Rounds of ten questions and of ten pictures. [default: as --rounds]")
@@ -156,12 +161,9 @@ def deployment(  # noqa: PLR0913, PLR0917 - each option is a parameter
 
 @bench.command()
 def runtimes(
-    model: Annotated[
-        str | None,
-        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
-    ] = None,
-    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
-    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
+    model: BundleOrShape = None,
+    width: Width = 640,
+    height: Height = 480,
     rounds: Annotated[int, typer.Option(help="Pictures; medians are given.")] = 7,
     budget: Budget = None,
     threads: BenchThreads = None,
@@ -191,10 +193,7 @@ def runtimes(
 
 @bench.command(name="plan")
 def bench_plan(
-    model: Annotated[
-        str | None,
-        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
-    ] = None,
+    model: BundleOrShape = None,
     rounds: Annotated[int, typer.Option(help="Questions about each picture; medians are given.")] = 3,
     tiles: Annotated[int | None, typer.Option(help="Leave larger pictures out. [default: the model's most]")] = None,
     threads: BenchThreads = None,
@@ -224,12 +223,9 @@ def bench_plan(
 
 @bench.command(name="energy")
 def bench_energy_command(  # noqa: PLR0913, PLR0917 - each option is a parameter
-    model: Annotated[
-        str | None,
-        typer.Argument(help="Bundle directory, or a preset: its shape. [default: the model that comes along]"),
-    ] = None,
-    width: Annotated[int, typer.Option(help="Width of the pictures in px.")] = 640,
-    height: Annotated[int, typer.Option(help="Height of the pictures in px.")] = 480,
+    model: BundleOrShape = None,
+    width: Width = 640,
+    height: Height = 480,
     tokens: Annotated[int, typer.Option(help="Most tokens of each answer.")] = 32,
     seconds: Annotated[
         float, typer.Option(help="Seconds of each part of a question, repeated; more where the source is slow.")
