@@ -126,6 +126,7 @@ class Work:
         return drain(self.engine.generate(self._request, options, None, time.perf_counter()))
 
     def _forget(self, *, tiles: bool) -> None:
+        self.engine.opened.clear()
         try:
             self.engine.sequences.forget()
             if tiles:

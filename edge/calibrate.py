@@ -11,6 +11,7 @@ from magicvl.edge.answer import Options, drain
 from magicvl.edge.calibrate_decoder import measure_decoder, room_for, visual_rows
 from magicvl.edge.calibration import Calibration, Memory, Point, rising
 from magicvl.edge.engine import Engine
+from magicvl.edge.memory import first_context
 from magicvl.edge.noise import noise
 from magicvl.edge.pixels import open_picture
 from magicvl.edge.plan import Grid, plan
@@ -123,19 +124,31 @@ def _trial(engine: Engine, tokens: int, clock: Clock) -> float:
         return seconds + median(lambda: context.push_embeddings(rows), clock, context.clear)
 
 
-def _first(engine: Engine, shape: _Shape, clock: Clock) -> tuple[float, float]:
-    """What the first of two equal requests takes more, until its picture is cut and after that; nothing is kept."""
-    taken: list[tuple[float, float]] = []
+def _first(engine: Engine, shape: _Shape, clock: Clock) -> tuple[float, float, float]:
+    """What the first picture takes more than the second, what making a context takes, and what the decoder takes more
+    for the first of two equal requests; nothing is kept."""
+    picture = noise((shape.side, shape.side))
+    encode = _more(lambda: engine.embed(picture, shape.budget), clock)
+    begun = clock()
+    engine.make_context(first_context(engine.lock), 1).close()
+    context = clock() - begun
+
+    def ask() -> None:
+        drain(engine.start(picture, "What is this?", Options(max_tokens=1, budget=shape.budget)))
+        engine.sequences.forget()
+
+    # The first of them makes its context too.
+    return encode, context, max(0.0, _more(ask, clock) - context)
+
+
+def _more(act: Callable[[], object], clock: Clock) -> float:
+    """Seconds that something takes the first time more than the second."""
+    taken = []
     for _ in range(2):
         begun = clock()
-        options = Options(max_tokens=1, budget=shape.budget)
-        pieces = engine.start(noise((shape.side, shape.side)), "What is this?", options)
-        cut = clock()
-        drain(pieces)
-        taken.append((cut - begun, clock() - cut))
-        engine.sequences.forget()
-    (cutting, answering), (again, other) = taken
-    return max(0.0, cutting - again), max(0.0, answering - other)
+        act()
+        taken.append(clock() - begun)
+    return max(0.0, taken[0] - taken[1])
 
 
 def _tile(engine: Engine, shape: _Shape, clock: Clock) -> float:

@@ -47,9 +47,11 @@ class Calibration:
     opening: Mapping[str, float]
     """Seconds to decode and resize a megapixel, by format; the slowest stands for formats that are not named."""
     first_encode: float
-    """Seconds that a process's first request takes more than later ones until its pictures are cut."""
+    """Seconds that the first picture of a process takes more than later ones."""
+    first_context: float
+    """Seconds to make the context, once a process."""
     first_prefill: float
-    """Seconds that it takes more after that."""
+    """Seconds that the decoder takes more for the first request."""
     memory: Memory | None = None
     """None where the system does not tell."""
 
@@ -57,7 +59,7 @@ class Calibration:
         numbers = [
             *(seconds for points in (self.trials, self.tile, self.push) for _, seconds in points),
             *self.opening.values(),
-            *(self.depth, self.token, self.first_encode, self.first_prefill),
+            *(self.depth, self.token, self.first_encode, self.first_context, self.first_prefill),
             *(asdict(self.memory).values() if self.memory else ()),
         ]
         if not all(isinstance(number, int | float) and isfinite(number) and number >= 0 for number in numbers):
@@ -99,6 +101,7 @@ def from_json(data: Mapping[str, Any]) -> Calibration:
         token=float(data["token"]),
         opening={str(kind): float(seconds) for kind, seconds in dict(data["opening"]).items()},
         first_encode=float(data["first_encode"]),
+        first_context=float(data["first_context"]),
         first_prefill=float(data["first_prefill"]),
         memory=None if memory is None else Memory(**memory),
     )

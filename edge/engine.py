@@ -22,6 +22,7 @@ from magicvl.edge.gguf_check import read_gguf
 from magicvl.edge.grammar import Grammar
 from magicvl.edge.known_hashes import known_sha256
 from magicvl.edge.memory import check_memory
+from magicvl.edge.opened import OpenedPictures
 from magicvl.edge.pair import check_lora, check_pair
 from magicvl.edge.pixels import PictureSource
 from magicvl.edge.plan import Plan
@@ -117,6 +118,7 @@ class Engine:
         check_memory(found, llm, mmproj, first_room(self.context) if serving else None, key_type=key_type)
         self._template = chat_template(llm)
         self._busy = threading.Lock()
+        self.opened = OpenedPictures(self.lock)
         setup = Setup(
             self.lock,
             llm,
@@ -265,7 +267,7 @@ class Engine:
             return self.inproc.logits(request, Clock(time.perf_counter()), silent)
 
     def _prepare(self, pictures: Pictures, prompt: str, budget: int | None, system: str | None) -> Request:
-        seen = [open_and_cut(source, self.lock, budget) for source in as_pictures(pictures)]
+        seen = [self.opened.cut(source, budget) for source in as_pictures(pictures)]
         turn = ask_messages(prompt, len(seen))
         return self.read([Message("system", (system,)), *turn] if system is not None else turn, seen)
 

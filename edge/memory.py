@@ -23,7 +23,7 @@ from magicvl.edge.decoding import BATCH
 from magicvl.edge.free_memory import VARIABLE, free_memory
 from magicvl.edge.gguf_check import GgufFile
 from magicvl.edge.prediction import ANSWER, QUESTION
-from magicvl.edge.sequences import CONTEXT_STEP
+from magicvl.edge.sequences import CONTEXT_STEP, whole_steps
 from magicvl.edge.timing import resident
 from magicvl.errors import EngineError
 
@@ -88,7 +88,7 @@ def needed_memory(bundle: Bundle, llm: GgufFile, tokens: int | None = None, key_
 def first_context(lock: Lock) -> int:
     """Tokens of the context that a question about one full tile makes."""
     wanted = lock.grid.tile_tokens + QUESTION + ANSWER
-    return min(-(-wanted // CONTEXT_STEP) * CONTEXT_STEP, lock.language.context)
+    return min(whole_steps(wanted), lock.language.context)
 
 
 def token_bytes(llm: GgufFile, key_type: str = "f16") -> float:
@@ -144,7 +144,7 @@ def check_context(token: float, tokens: int, *, free: int | None = None) -> None
     free = free_memory() if free is None else free
     if free is None or token * tokens <= free:
         return
-    fitting = _whole_steps(free / token)
+    fitting = _fitting_steps(free / token)
     smaller = f" (about {fitting:,} tokens fit)" if fitting else ""
     raise EngineError(
         f"a context of {tokens:,} tokens takes about {_size(round(token * tokens))} of memory, {_size(free)} are free: "
@@ -154,7 +154,7 @@ def check_context(token: float, tokens: int, *, free: int | None = None) -> None
 
 def fitting_context(need: Need, free: int) -> int:
     """The most tokens of context that fit into `free` bytes beside the rest, in whole steps; 0 where none do."""
-    return _whole_steps((free - need.fixed) / need.token)
+    return _fitting_steps((free - need.fixed) / need.token)
 
 
 def _encoder_scratch(lock: Lock) -> int:
@@ -181,7 +181,7 @@ def _ways_out(bundle: Bundle, llm: GgufFile, mmproj: GgufFile, need: Need, free:
     return [*ways, f"allow more with {VARIABLE}=MB if you know better"]
 
 
-def _whole_steps(tokens: float) -> int:
+def _fitting_steps(tokens: float) -> int:
     return max(0, int(tokens) // CONTEXT_STEP * CONTEXT_STEP)
 
 

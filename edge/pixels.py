@@ -40,16 +40,16 @@ class Header:
     """Pillow's name of its format, None where it is not known."""
 
 
-def open_picture(source: PictureSource) -> Image.Image:
+def open_picture(source: PictureSource, name: str | None = None) -> Image.Image:
     """Reads a picture as upright RGB: EXIF rotation applied, alpha flattened on white, first frame only.
 
     Takes a path, the bytes of a file, or a Pillow image. The header is checked before any pixel is
-    decoded. Raises PictureError with one line that names the picture.
+    decoded. Raises PictureError with one line that names the picture: by `name`, else by its path.
     """
     if isinstance(source, Image.Image):
-        _check_size(source, "picture")
-        return _upright_rgb(source, "picture")
-    name = "picture" if isinstance(source, bytes) else os.fspath(source)
+        _check_size(source, name or "picture")
+        return _upright_rgb(source, name or "picture")
+    name = name or ("picture" if isinstance(source, bytes) else os.fspath(source))
     with _open(source, name) as picture:
         _check_size(picture, name)
         return _upright_rgb(picture, name)

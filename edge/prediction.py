@@ -16,7 +16,7 @@ from magicvl.edge.calibration import Calibration, Memory
 from magicvl.edge.pixels import Header
 from magicvl.edge.plan import Plan, plan
 from magicvl.edge.prompt import Picture, Pieces, Spoken, Text, Tile, expand
-from magicvl.edge.sequences import CONTEXT_STEP
+from magicvl.edge.sequences import whole_steps
 from magicvl.edge.tile_cache import MEMORY_BYTES
 from magicvl.errors import UsageError
 
@@ -36,6 +36,8 @@ class Prediction:
 
     encode_s: float
     """Seconds from files to visual tokens."""
+    context_s: float
+    """Seconds to make the decoder's context."""
     prefill_s: float
     """Seconds that the decoder takes to read them and a short question."""
     token_s: float
@@ -46,12 +48,13 @@ class Prediction:
     @property
     def seconds(self) -> float:
         """Until the answer begins, loading not counted."""
-        return self.encode_s + self.prefill_s
+        return self.encode_s + self.context_s + self.prefill_s
 
     def to_json(self) -> dict[str, float | None]:
         """The object `predicted` of `magicvl plan --json`."""
         return {
             "encode_s": round(self.encode_s, 4),
+            "context_s": round(self.context_s, 4),
             "prefill_s": round(self.prefill_s, 4),
             "token_s": round(self.token_s, 5),
             "peak_mib": None if self.peak_bytes is None else round(self.peak_bytes / 2**20, 1),
@@ -82,6 +85,7 @@ def predict(
     memory = calibration.memory
     return Prediction(
         encode,
+        calibration.first_context,
         prefill + last,
         calibration.token + calibration.depth * position,
         None if memory is None else _peak(memory, lock, pictures, plans, position + answer),
@@ -157,6 +161,6 @@ def _peak(memory: Memory, lock: Lock, pictures: Sequence[Header], plans: Sequenc
     opened = max((each.width * each.height for each in pictures), default=0) * OPENED
     tiles = sum(3 * lock.grid.unit**2 * each.tokens for each in plans)
     kept = min(MEMORY_BYTES, sum(4 * lock.language.width * each.tokens for each in plans))
-    room = -(-tokens // CONTEXT_STEP) * CONTEXT_STEP
+    room = whole_steps(tokens)
     context = memory.token * min(room, lock.language.context)
     return round(max(memory.loaded + opened + tiles, memory.working + tiles + kept + context))

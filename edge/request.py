@@ -85,9 +85,9 @@ class CutPicture(NamedTuple):
     tiles: tuple[Pixels, ...]
 
 
-def open_and_cut(source: PictureSource, lock: Lock, budget: int | None) -> CutPicture:
-    """Opens a picture and cuts it; the full picture is let go. Raises PictureError."""
-    picture = open_picture(source)
+def open_and_cut(source: PictureSource, lock: Lock, budget: int | None, *, name: str | None = None) -> CutPicture:
+    """Opens a picture and cuts it; the full picture is let go. Raises PictureError, which calls it `name`."""
+    picture = open_picture(source, name)
     planned = plan(*picture.size, lock.grid, budget)
     return CutPicture(planned, tuple(cut(picture, planned)))
 

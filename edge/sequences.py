@@ -32,6 +32,11 @@ CONTEXT_STEP = 512
 """Contexts are made in multiples of this, so that the next request often fits the last one's."""
 
 
+def whole_steps(tokens: int) -> int:
+    """The size of a context that holds so many tokens."""
+    return -(-tokens // CONTEXT_STEP) * CONTEXT_STEP
+
+
 def in_common(one: Sequence[Element], other: Sequence[Element]) -> int:
     """How many elements two sequences begin with alike."""
     count = 0
@@ -167,7 +172,7 @@ class Sequences:
             # First forgotten, then freed: who is interrupted between the two must not find it.
             self.context = None
             last.close()
-        self.context = self._make(-(-size // CONTEXT_STEP) * CONTEXT_STEP, len(self._slots))
+        self.context = self._make(whole_steps(size), len(self._slots))
         for slot, state in states:
             if not self.context.restore(slot.number, state):
                 slot.elements = []

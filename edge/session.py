@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 from magicvl.edge.answer import Answer, OptionArguments, Options, Progress, drain
 from magicvl.edge.pixels import PictureSource
 from magicvl.edge.prompt import Message, Picture, Spoken
-from magicvl.edge.request import CutPicture, Request, as_pictures, open_and_cut
+from magicvl.edge.request import CutPicture, Request, as_pictures
 from magicvl.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Session:
         """
         started = time.perf_counter()
         options = options or Options()
-        seen = tuple(open_and_cut(source, self.engine.lock, options.budget) for source in as_pictures(pictures))
+        seen = tuple(self.engine.opened.cut(source, options.budget) for source in as_pictures(pictures))
         request, left = self._fit(prompt, seen, options)
         pieces = self.engine.generate(request, options, self.owner, started, progress)
         return self._finish(Turn(prompt, seen, options.budget, Spoken("", ())), left, pieces)

@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from magicvl.edge.answer import Options, Progress
 from magicvl.edge.decoding import BATCH, composed
+from magicvl.edge.free_memory import free_memory
 from magicvl.edge.memory import check_context, token_bytes
 from magicvl.edge.request import Request
 from magicvl.edge.runtime import Clock, Said, Setup
-from magicvl.edge.sequences import Element
+from magicvl.edge.sequences import Element, whole_steps
 from magicvl.edge.server.client import Client, ServerGoneError
 from magicvl.edge.server.keeper import Keeper
 from magicvl.edge.server.process import ServerProcess
@@ -212,14 +213,20 @@ class ServerRuntime:
     def _make_room(self, tokens: int) -> None:
         """Starts the server again where the context is too small; what it held has to be read again."""
         if tokens > self._room:
-            room = self._room
-            while room < tokens:
-                room *= 2
-            room = min(room, self._setup.context)
             # What the smaller one took is free by then.
             self._keeper.stop()
-            check_context(token_bytes(self._setup.llm, self._setup.key_type), room)
-            self._room = room
+            self._room = self._larger(tokens)
+
+    def _larger(self, tokens: int) -> int:
+        """Twice the room or more, so that a long talk is seldom read again; where memory lacks, what is asked for."""
+        room, most = self._room, self._setup.context
+        while room < tokens:
+            room *= 2
+        token, free = token_bytes(self._setup.llm, self._setup.key_type), free_memory()
+        if free is not None and token * min(room, most) > free:
+            room = whole_steps(tokens)
+        check_context(token, min(room, most), free=free)
+        return min(room, most)
 
     def _prompt(self, request: Request) -> object:
         assert self._dialect is not None

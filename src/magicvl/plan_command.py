@@ -248,6 +248,7 @@ def _costs(made: Prediction | None) -> list[str]:
         return []
     lines = [
         f"encode   {made.encode_s:.2g} s",
+        f"context  {made.context_s:.2g} s",
         f"prefill  {made.prefill_s:.2g} s",
         f"answer   {1000 * made.token_s:.2g} ms a token",
     ]

@@ -39,6 +39,7 @@ def calibration(**fields: Any) -> Calibration:
         token=0.003,
         opening={"JPEG": 0.01, "PNG": 0.04},
         first_encode=0.02,
+        first_context=0.03,
         first_prefill=0.01,
         memory=Memory(60 * 2**20, 80 * 2**20, 6000.0),
     )

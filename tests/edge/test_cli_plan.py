@@ -31,6 +31,7 @@ MADE_UP = Calibration(
     token=0.01,
     opening={"PNG": 0.0},
     first_encode=0.0,
+    first_context=0.0,
     first_prefill=0.0,
     memory=Memory(2**26, 2**27, 1000.0),
 )
@@ -116,7 +117,7 @@ def test_a_machine_is_measured_once(magicvl: Callable[..., Done], pictures: list
     done = magicvl("plan", pictures[0], "--json", "--threads", 1)
     assert done.code == 0 and done.err.count("\n") == 1 and "measuring" in done.err
     made = json.loads(done.out)["predicted"]
-    assert set(made) == {"encode_s", "prefill_s", "token_s", "peak_mib"} and made["encode_s"] > 0
+    assert set(made) == {"encode_s", "context_s", "prefill_s", "token_s", "peak_mib"} and made["encode_s"] > 0
     again = magicvl("plan", pictures[0], "--json", "--threads", 1)
     assert (again.err, again.out) == ("", done.out)
 
@@ -191,7 +192,7 @@ def test_seconds_choose_the_largest_budget(
 
     def took(budget: int) -> float:
         together = predicted(tiny_bundle, (500, 300), (64, 64), budget=budget)
-        return float(together["encode_s"] + together["prefill_s"])
+        return float(together["encode_s"] + together["context_s"] + together["prefill_s"])
 
     assert took(budget) <= 1 < min(took(larger) for larger in range(budget + 1, 145) if took(larger) != took(budget))
     assert (

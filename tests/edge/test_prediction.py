@@ -34,6 +34,7 @@ CALIBRATION = Calibration(
     token=0.003,
     opening={"JPEG": 0.01, "PNG": 0.04},
     first_encode=0.02,
+    first_context=0.03,
     first_prefill=0.01,
     memory=Memory(60 * MIB, 80 * MIB, 6000.0),
 )
@@ -58,9 +59,9 @@ def test_every_batch_is_counted() -> None:
     pushes = [(1, 0), (144, 1), (1, 145), (72, 146), (1 + 10, 218)]
     assert made.prefill_s == pytest.approx(0.01 + sum(push(*each) for each in pushes) + 0.003 - push(1, 0))
     assert made.token_s == pytest.approx(0.003 + 1e-7 * 229)
-    assert made.seconds == made.encode_s + made.prefill_s
+    assert made.seconds == made.encode_s + 0.03 + made.prefill_s
     json = made.to_json()
-    assert set(json) == {"encode_s", "prefill_s", "token_s", "peak_mib"}
+    assert set(json) == {"encode_s", "context_s", "prefill_s", "token_s", "peak_mib"}
     assert json["peak_mib"] == round((made.peak_bytes or 0) / MIB, 1)
 
 

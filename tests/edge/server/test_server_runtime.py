@@ -15,6 +15,7 @@ from PIL import Image
 from magicvl import DEFAULT_BUNDLE
 from magicvl.edge.answer import Answer, Options, drain
 from magicvl.edge.engine import Engine
+from magicvl.edge.memory import token_bytes
 from magicvl.edge.server import runtime as server_runtime
 from magicvl.edge.server.client import Client
 from magicvl.edge.server.runtime import ServerRuntime
@@ -291,6 +292,21 @@ def test_it_grows_with_what_is_asked(standin: Path, make_picture: Make, monkeypa
                 engine.answer(make_picture(500, 420), "?")
         assert same(engine.answer(make_picture(500, 420), "?"), other.answer(make_picture(500, 420), "?"))
         assert server_of(engine).pid != pid
+
+
+def test_where_memory_lacks_it_grows_no_more_than_it_must(
+    standin: Path, make_picture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_runtime, "FIRST_ROOM", 320)
+    with serve(standin) as engine:
+        runtime = server_of(engine)
+        token = token_bytes(runtime._setup.llm)
+        with monkeypatch.context() as patch:
+            patch.setattr(server_runtime, "free_memory", lambda: round(token * 600))
+            assert engine.answer(make_picture(500, 420), "?").text
+            assert runtime._room == 512
+        assert engine.answer([make_picture(500, 420), make_picture(500, 400), make_picture(400, 420)], "?").text
+        assert runtime._room == 1024
 
 
 def test_an_idle_one_stops_until_it_is_asked(
