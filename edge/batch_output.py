@@ -77,12 +77,16 @@ class Tally:
 
 def make_job(questions: Questions, prompt: str | None, options: Options, lock: Lock) -> Job:
     """The job of these rows, on the bundle of that lock."""
+    # Through JSON and back, so that it equals what the file gives.
+    return Job(questions.sha256, prompt, json.loads(json.dumps(asdict(options))), lock_digest(lock))
+
+
+def lock_digest(lock: Lock) -> str:
+    """SHA-256 of what a bundle's lock says of its answers; reports left out."""
     told = lock_to_json(lock)
     for name in ("provenance", "report", "parity"):
         del told[name]
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    # Through JSON and back, so that it equals what the file gives.
-    return Job(questions.sha256, prompt, json.loads(json.dumps(asdict(options))), digest)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 class Output:

@@ -1,6 +1,5 @@
 """The commands `magicvl bench ...`; each imports what it needs when it runs."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -30,41 +29,69 @@ JsonOnly = Annotated[bool, typer.Option("--json", help="Print the last line alon
 
 
 @bench.command()
-def accuracy(
-    model: Annotated[
-        Path | None, typer.Argument(help="Bundle directory. [default: the model that comes along]")
+def accuracy(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[MODEL]...",
+            help="Bundle directories; several are compared. [default: the model that comes along]",
+            show_default=False,
+        ),
     ] = None,
-    pictures: Annotated[int, typer.Option(help="Held-out pictures, each with up to eight questions.")] = 200,
-    misses: Annotated[int, typer.Option(help="Wrong answers to show.")] = 0,
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="nano; generated, a category or a dataset of the generator, style: before it for the style that is "
+            "kept apart; or FILE.tsv of a public benchmark. Once for each. [default: nano]",
+            show_default=False,
+        ),
+    ] = None,
+    pictures: Annotated[
+        int | None,
+        typer.Option(
+            "--pictures",
+            "--count",
+            help="Pictures of nano, samples of each generated dataset, or rows of a table. [default: 200, 20, all]",
+            show_default=False,
+        ),
+    ] = None,
+    budget: Budget = None,
+    misses: Annotated[int, typer.Option(help="Wrong answers to show, of each suite.")] = 0,
+    sheet: Annotated[Path | None, typer.Option(help="Draw them with their pictures into this PNG.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the scores as bars into this PNG.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="JSON Lines file that answers are kept in; the same command goes on.")
+    ] = None,
+    letters: Annotated[
+        bool, typer.Option("--letters", help="Bind answers of multiple choice to the choices; no benchmark does so.")
+    ] = False,
+    threads: Threads = None,
+    force: Force = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure exact answers on generated pictures of seeds, fonts and backgrounds never trained on."""
-    from magicvl import DEFAULT_BUNDLE
-    from magicvl.bench.accuracy import measure
-    from magicvl.edge.engine import Engine
+    """Measure how right answers are, with 95 % intervals: on held-out generated pictures, or on a public benchmark.
 
-    if pictures < 1:
-        raise UsageError(f"{pictures} pictures: it must be at least 1")
-    show = progress_line()
-    with Engine(model or DEFAULT_BUNDLE) as engine:
-        scores, wrong = measure(engine, pictures, lambda done, total: show("picture", done, total) if show else None)
-    if as_json:
-        print_json(
-            {
-                "scores": [asdict(score) for score in scores],
-                "misses": [asdict(miss) for miss in wrong[:misses]],
-            }
-        )
-        return
-    for score in scores:
-        low, high = score.interval
-        print(
-            f"{score.task:<12} {100 * score.share:5.1f} %  ({100 * low:.1f} to {100 * high:.1f})  "
-            f"{score.right} of {score.asked}"
-        )
-    for miss in wrong[:misses]:
-        print(f"{miss.task:<12} picture {miss.picture}: {miss.prompt} {miss.expected!r}, answered {miss.answer!r}")
+    Without a suite: exact answers on pictures of shapes, of seeds, fonts and backgrounds never trained on.
+    """
+    from magicvl import DEFAULT_BUNDLE
+    from magicvl.bench_accuracy_command import AccuracyCall, bench_accuracy
+
+    call = AccuracyCall(
+        bundles=tuple(models or [DEFAULT_BUNDLE]),
+        suites=tuple(suite or ()),
+        pictures=pictures,
+        budget=budget,
+        threads=threads,
+        misses=misses,
+        sheet=sheet,
+        figure=figure,
+        resume=resume,
+        letters=letters,
+        force=force,
+        as_json=as_json,
+    )
+    bench_accuracy(call, note, progress_line())
 
 
 @bench.command()
