@@ -1,4 +1,7 @@
-"""The fonts that pictures are printed with: files of installed packages, split into training and held out."""
+"""The fonts of magicvl-nano: files of installed packages, split into training and held out.
+
+What the generator prints with is in generator/faces.py.
+"""
 
 from functools import cache
 from importlib.util import find_spec

@@ -1,0 +1,1 @@
+"""Bar, line and pie charts, drawn with numbers whose answers are known."""

@@ -1,0 +1,1 @@
+"""Print on paper: words, lines, pages, signs, receipts, forms, tables and cards."""

@@ -1,0 +1,1 @@
+"""Text alone, without pictures, so that the decoder keeps its language."""
