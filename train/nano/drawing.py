@@ -126,7 +126,7 @@ def _draw_shape(
         elif shape.kind == "ring":
             pen.ellipse(box, outline=ink, width=max(3, round(radius * 0.38)))
         else:
-            pen.polygon(_turned(_OUTLINES[shape.kind], turn, x, y, radius), fill=ink)
+            pen.polygon(_turned(OUTLINES[shape.kind], turn, x, y, radius), fill=ink)
     return x / _OVER, y / _OVER
 
 
@@ -158,7 +158,7 @@ def _heart() -> list[tuple[float, float]]:
 
 _ARM = 0.34
 # Outlines in a box from -1 to 1, y downwards.
-_OUTLINES: dict[str, list[tuple[float, float]]] = {
+OUTLINES: dict[str, list[tuple[float, float]]] = {
     "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
     "triangle": [(0, -0.95), (0.95, 0.8), (-0.95, 0.8)],
     "diamond": [(0, -1), (0.7, 0), (0, 1), (-0.7, 0)],

@@ -121,7 +121,7 @@ def make_scene(
 ) -> Scene:
     """Draws up a scene for a picture of width x height px."""
     background = rng.choice(list(COLOURS))
-    others = [colour for colour in COLOURS if colour not in _too_close(background)]
+    others = [colour for colour in COLOURS if colour not in too_close(background)]
     kind = rng.choices(("shapes", "print", "both"), (1 - content.prints, content.prints * 2 / 3, content.prints / 3))[0]
     small = min(width, height) < 64
     if kind == "both" and (height < 6 * content.character or height < 96 or width < 64):
@@ -138,8 +138,8 @@ def make_scene(
     return Scene(width, height, background, rng.choice(textures), shapes, printed, rng.getrandbits(32), held_out)
 
 
-def _too_close(background: str) -> tuple[str, ...]:
-    """Colours that can't be told from a shaded background of that colour."""
+def too_close(background: str) -> tuple[str, ...]:
+    """Colours that can't be told from a shaded background of that colour, itself included."""
     near = {
         "red": ("orange", "brown", "pink"),
         "orange": ("red", "yellow", "brown"),

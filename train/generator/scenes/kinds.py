@@ -44,8 +44,8 @@ class Kind:
 
     @property
     def one(self) -> str:
-        """With its article: a dog, an apple, scissors."""
-        return f"{self.article} {self.noun}".strip()
+        """With its article, if it takes one: a dog, an apple, scissors, bread."""
+        return f"{self.article} {self.noun}" if self.countable else self.noun
 
     def clashes(self, other: "Kind") -> bool:
         """Whether something could be taken for both, or one is worn by or part of the other."""

@@ -39,7 +39,9 @@ def ask_yes(rng: random.Random, phrases: Sequence[str], yes: bool, task: str) ->
 
 def ask_kind(rng: random.Random, phrases: Sequence[str], kind: Kind, task: str) -> Turn:
     """A turn that is answered by what something is called; with its article, or by another name, it is as right."""
-    return ask(rng, phrases, kind.noun, task, (kind.one, *kind.others) if kind.article else kind.others)
+    return ask(
+        rng, phrases, kind.noun, task, (f"{kind.article} {kind.noun}", *kind.others) if kind.article else kind.others
+    )
 
 
 def the(kind: Kind) -> str:
