@@ -292,6 +292,27 @@ class Context(_Owner):
             )
             self._decode(batch, logits and ends)
 
+    def push_scored(self, tokens: Sequence[int]) -> npt.NDArray[np.float64]:
+        """Appends tokens; the log probability of each but the first, after those before it: float64 (tokens - 1,)."""
+        scores = [np.empty(0)]
+        following = np.asarray([*tokens[1:], 0], dtype=np.int32)
+        ids = np.asarray(tokens, dtype=np.int32)
+        for piece, _ in batches(len(ids)):
+            part = ids[piece]
+            pointer = part.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token))
+            self._decode(llama_cpp.llama_batch(n_tokens=len(part), token=pointer), logits=True, every=True)
+            scores.append(np.array([self._score(row, token) for row, token in enumerate(following[piece].tolist())]))
+        return np.concatenate(scores)[:-1]
+
+    def _score(self, row: int, token: int) -> float:
+        """The log probability of a token behind one of those pushed last."""
+        pointer = llama_cpp.llama_get_logits_ith(self.pointer, row)
+        if not pointer:
+            raise _error(f"llama.cpp has no logits for token {row}")
+        values = np.ctypeslib.as_array(pointer, (self.model.tokens,)).astype(np.float64)
+        most = values.max()
+        return float(values[token] - most - np.log(np.exp(values - most).sum()))
+
     def push_embeddings(self, embeddings: Floats, *, logits: bool = False) -> None:
         """Appends visual tokens of shape (tokens, width); `logits` asks for those of the last one."""
         if embeddings.ndim != 2 or embeddings.shape[1] != self.model.width:
@@ -302,10 +323,11 @@ class Context(_Owner):
             batch = llama_cpp.llama_batch(n_tokens=len(part), embd=part.ctypes.data_as(ctypes.POINTER(ctypes.c_float)))
             self._decode(batch, logits and ends)
 
-    def _decode(self, batch: Any, logits: bool) -> None:
+    def _decode(self, batch: Any, logits: bool, every: bool = False) -> None:
+        """Decodes a batch; `logits` keeps those of the last token, `every` of all."""
         count = batch.n_tokens
         positions = np.arange(self.position, self.position + count, dtype=np.int32)
-        wanted = np.zeros(count, dtype=np.int8)
+        wanted = np.full(count, every, dtype=np.int8)
         wanted[-1] = logits
         batch.pos = positions.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos))
         batch.logits = wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))

@@ -5,6 +5,7 @@
     ├── PictureError        a picture that cannot be read, or is too large to be read safely
     ├── BundleError         a bundle, lock or GGUF file that is missing, damaged or mismatched
     ├── CheckpointError     a checkpoint that cannot be converted as it is
+    ├── SampleError         a training sample, or a file of them, that cannot be read
     └── EngineError         the native runtime refused, or the context is full
 
 A message is one line: the value, the limit, and the way out.
@@ -33,6 +34,10 @@ class BundleError(MagicVLError):
 
 class CheckpointError(MagicVLError):
     """A checkpoint lacks something, or holds something that has no place in the bundle."""
+
+
+class SampleError(MagicVLError):
+    """A row of training data is wrong, or a file of them is missing, damaged or too large to be read safely."""
 
 
 class EngineError(MagicVLError):
