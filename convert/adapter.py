@@ -30,6 +30,7 @@ from magicvl.errors import CheckpointError
 from magicvl.mmproj.contract import Layout
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
+LORA_TYPES = {"F32": gguf.LlamaFileType.ALL_F32, "F16": gguf.LlamaFileType.MOSTLY_F16}
 CHUNK = 2**22
 """Numbers of a matrix that are merged at once."""
 
@@ -231,15 +232,18 @@ def changes(adapter: Adapter, source: Source) -> list[Change]:
     return sorted(found, key=lambda change: -change.change)
 
 
-def write_lora(source: Source, adapter: Adapter, path: Path, steps: Steps) -> bool:
-    """Writes the pairs that are not merged as llama.cpp's adapter; False, and no file, where there are none."""
-    tensors = list(_lora_tensors(source, adapter))
+def write_lora(source: Source, adapter: Adapter, path: Path, steps: Steps, kind: str = "F32") -> bool:
+    """Writes the pairs that are not merged as llama.cpp's adapter; False, and no file, where there are none.
+
+    `kind` is one of LORA_TYPES.
+    """
+    tensors = list(_lora_tensors(source, adapter, gguf.GGMLQuantizationType[kind]))
     if not tensors:
         return False
     fields = [
         Field("general.type", "string", "adapter"),
         Field("general.name", "string", f"{source.name} LoRA"),
-        Field("general.file_type", "uint32", int(gguf.LlamaFileType.ALL_F32)),
+        Field("general.file_type", "uint32", int(LORA_TYPES[kind])),
         Field("adapter.type", "string", "lora"),
         Field("adapter.lora.alpha", "float32", adapter.alpha),
     ]
@@ -247,7 +251,7 @@ def write_lora(source: Source, adapter: Adapter, path: Path, steps: Steps) -> bo
     return True
 
 
-def _lora_tensors(source: Source, adapter: Adapter) -> Iterable[OutTensor]:
+def _lora_tensors(source: Source, adapter: Adapter, kind: gguf.GGMLQuantizationType) -> Iterable[OutTensor]:
     sizes = decoder_sizes(source.decoder)
     due = {tensor.source: tensor for tensor in decoder_tensors(source.decoder)}
     for pair in adapter.pairs:
@@ -258,7 +262,7 @@ def _lora_tensors(source: Source, adapter: Adapter) -> Iterable[OutTensor]:
             yield OutTensor(
                 name=f"{tensor.target}.lora_{letter}",
                 shape=factor.shape,
-                type=gguf.GGMLQuantizationType.F32,
+                type=kind,
                 source=pair.source,
                 load=_Factor(factor, pair, adapter.alpha, tensor.layout if letter == "b" else None, sizes),
             )

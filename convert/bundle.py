@@ -8,8 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from magicvl.convert.adapter import changes, write_lora
+from magicvl.convert.adapter import LORA_TYPES, changes, write_lora
 from magicvl.convert.llm import make_llm
+from magicvl.convert.packaged import check_decoder, package_entry, package_gguf
 from magicvl.convert.place import beside, check_target
 from magicvl.convert.preflight import preflight
 from magicvl.convert.progress import Quiet, Steps
@@ -18,6 +19,7 @@ from magicvl.convert.report import Report, make_report
 from magicvl.convert.source import Source
 from magicvl.convert.vision import MMPROJ_TYPES, write_vision
 from magicvl.edge.bundle import LOCK_NAME, FileEntry, Lock, lock_to_json, sha256
+from magicvl.edge.gguf_check import read_gguf
 from magicvl.errors import UsageError
 
 LLM_FILE, MMPROJ_FILE, LORA_FILE = "llm.gguf", "mmproj.gguf", "lora.gguf"
@@ -32,20 +34,25 @@ def convert(  # noqa: PLR0913 - each option is a keyword
     adapter: str | os.PathLike[str] | None = None,
     merge: bool = False,
     tokenizer: str | os.PathLike[str] | None = None,
+    llm_package: str | None = None,
+    lora_type: str = "F32",
     force: bool = False,
     steps: Steps | None = None,
 ) -> Report:
     """Converts a checkpoint directory of any known layout to a bundle directory.
 
-    `adapter` is a directory of a PEFT LoRA; what it adds to the decoder becomes a file of its own, or with `merge`
-    part of the decoder. `tokenizer` is a directory with the tokenizer, for checkpoints that come without. Raises
-    UsageError for an unknown type or a target that exists, CheckpointError that lists everything that does not
-    fit, EngineError where quantising fails. Whatever happens, the target is either complete or untouched.
+    `adapter` is a directory of a PEFT LoRA; what it adds to the decoder becomes a file of its own, in `lora_type`, or
+    with `merge` part of the decoder. With `llm_package`, an installed package that carries the very decoder as GGUF,
+    the bundle names that file and has none. `tokenizer` is a directory with the tokenizer, for checkpoints that come
+    without. Raises UsageError for an unknown type or a target that exists, CheckpointError that lists everything that
+    does not fit, EngineError where quantising fails. Whatever happens, the target is either complete or untouched.
     """
     _check_type("--llm-type", llm_type, LLM_TYPES)
     _check_type("--mmproj-type", mmproj_type, MMPROJ_TYPES)
+    _check_type("--lora-type", lora_type, LORA_TYPES)
     if merge and adapter is None:
         raise UsageError("--merge has no effect without --adapter")
+    entry = None if llm_package is None else package_entry(llm_package)
     steps = steps or Quiet()
     bundle = Path(target)
     check_target(bundle, source=Path(checkpoint), force=force, mark=LOCK_NAME)
@@ -53,25 +60,33 @@ def convert(  # noqa: PLR0913 - each option is a keyword
     words = None if tokenizer is None else Path(tokenizer)
     job = preflight(Path(checkpoint), bundle, llm_type, mmproj_type, directory, merged=merge, tokenizer=words)
     with beside(bundle) as partial:
+        llm = partial / LLM_FILE if entry is None else package_gguf(str(entry.package))
         fallbacks = {
-            "llm": make_llm(job.source, job.vocabulary, partial / LLM_FILE, llm_type, steps),
+            "llm": [] if entry else make_llm(job.source, job.vocabulary, llm, llm_type, steps),
             "mmproj": write_vision(job.source, partial / MMPROJ_FILE, mmproj_type, steps),
         }
-        paths = {"llm": partial / LLM_FILE, "mmproj": partial / MMPROJ_FILE}
-        if job.adapter is not None and write_lora(job.source, job.adapter, partial / LORA_FILE, steps):
+        paths = {"llm": llm, "mmproj": partial / MMPROJ_FILE}
+        if job.adapter is not None and write_lora(job.source, job.adapter, partial / LORA_FILE, steps, lora_type):
             paths["lora"] = partial / LORA_FILE
         changed = [] if job.adapter is None else changes(job.adapter, job.source)
         report = make_report(job.source, paths, {"llm": llm_type, "mmproj": mmproj_type}, fallbacks, changed)
         report = replace(report, bundle=os.fspath(target))
-        _write_lock(job.source, partial, report, paths)
+        if entry is not None:
+            report = replace(report, llm_type=f"of {entry.package}")
+            check_decoder(read_gguf(llm), job.vocabulary, report.tensors["llm"])
+        _write_lock(job.source, partial, report, paths, entry)
     return report
 
 
-def _write_lock(source: Source, partial: Path, report: Report, paths: dict[str, Path]) -> None:
+def _write_lock(
+    source: Source, partial: Path, report: Report, paths: dict[str, Path], packaged: FileEntry | None
+) -> None:
     short, long = report.for_lock()
+    own = {role: path for role, path in paths.items() if packaged is None or role != "llm"}
+    files = {role: FileEntry(path.name, path.stat().st_size, sha256(path)) for role, path in own.items()}
     lock = Lock(
         name=source.name,
-        files={role: FileEntry(path.name, path.stat().st_size, sha256(path)) for role, path in paths.items()},
+        files=files if packaged is None else {"llm": packaged, **files},
         vision=source.vision,
         language=source.decoder.info,
         picture=source.picture,

@@ -18,7 +18,7 @@ from magicvl.convert.decoder import FAMILIES, Decoder, DecoderNames, decoder_siz
 from magicvl.convert.layout import Array, to_checkpoint
 from magicvl.convert.place import beside, check_target
 from magicvl.convert.progress import Quiet, Steps
-from magicvl.convert.sources.magicvl import MODEL_TYPE
+from magicvl.convert.sources.magicvl import MODEL_TYPE, OWN_POLICIES
 from magicvl.convert.tokenizer_json import vocabulary_from_gguf, write_json, write_tokenizer
 from magicvl.convert.vocabulary import IMAGE_TOKEN, Vocabulary
 from magicvl.edge.bundle import Lock, read_bundle
@@ -48,7 +48,7 @@ def restore(
     bundle.verify()
     llm, mmproj = read_gguf(bundle.path("llm")), read_gguf(bundle.path("mmproj"))
     check_pair(bundle.lock, llm, mmproj)
-    if bundle.lock.vision.projector != "lfm2" or bundle.lock.picture.policy != "native":
+    if bundle.lock.vision.projector != "lfm2" or bundle.lock.picture.policy not in OWN_POLICIES:
         raise BundleError(f"{bundle.directory}: of another maker's layout; bundles of MagicVL's own can be restored")
     vocabulary, decoder = vocabulary_from_gguf(llm), _decoder(llm, bundle.lock)
     projector_norm = "mm.input_norm.weight" in mmproj.tensors
@@ -198,6 +198,7 @@ def _config(
         "tie_word_embeddings": decoder.tied,
         "tile_size": lock.picture.tile,
         "max_tiles": lock.picture.max_tiles,
+        "policy": lock.picture.policy,
         "picture_pieces": dict(vars(lock.pieces)),
         "vision_config": {
             "model_type": "siglip2_vision_model",
@@ -270,6 +271,7 @@ def _processor(lock: Lock, image_token: str) -> dict[str, Any]:
         "downsample_factor": lock.vision.unshuffle,
         "tile_size": lock.picture.tile,
         "max_tiles": lock.picture.max_tiles,
+        "policy": lock.picture.policy,
         "image_mean": list(lock.picture.mean),
         "image_std": list(lock.picture.std),
         "image_token": image_token,

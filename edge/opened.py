@@ -33,8 +33,7 @@ class OpenedPictures:
 
     def cut(self, source: PictureSource, budget: int | None) -> CutPicture:
         """As `magicvl.edge.request.open_and_cut`; tiles are read-only. Raises PictureError."""
-        data = _bytes_of(source)
-        if data is None:
+        if isinstance(source, Image.Image) or (data := _bytes_of(source)) is None:
             return open_and_cut(source, self._lock, budget)
         key = hashlib.sha256(data).digest(), budget
         with self._busy:
@@ -58,13 +57,10 @@ class OpenedPictures:
             self._kept.clear()
 
 
-def _bytes_of(source: PictureSource) -> bytes | None:
-    """What the file holds; None for a picture in memory, and for files that are too large, or that cannot be read:
-    opening them tells why."""
+def _bytes_of(source: str | os.PathLike[str] | bytes) -> bytes | None:
+    """What the file holds; None for files that are too large, or that cannot be read: opening them tells why."""
     if isinstance(source, bytes):
         return source
-    if isinstance(source, Image.Image):
-        return None
     try:
         path = Path(source)
         return path.read_bytes() if path.is_file() and 0 < path.stat().st_size <= FILE_BYTES else None

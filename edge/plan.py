@@ -20,21 +20,23 @@ Models of other makers were trained on pictures cut otherwise. A grid names that
     idefics3  full tiles, then an overview: Idefics3, SmolVLM (magicvl.edge.reference_sizes)
     nanovlm   an overview, then full tiles: nanoVLM
     lfm2      one tile of any shape; a large picture as full tiles, then an overview of its shape: LFM2-VL
+    internvl  full tiles in the grid nearest to the picture's shape, then an overview: InternVL, to compare with
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from math import isqrt
 
 from magicvl.edge.reference_sizes import Lfm2Rules, idefics3_sizes, lfm2_grid, lfm2_splits, lfm2_whole, nanovlm_size
 from magicvl.errors import UsageError
 
 Box = tuple[int, int, int, int]
-POLICIES = ("native", "square", "idefics3", "nanovlm", "lfm2")
+POLICIES = ("native", "square", "idefics3", "nanovlm", "lfm2", "internvl")
 RESAMPLES = ("bilinear", "bicubic", "lanczos")
 """Pillow's filters, antialiased."""
 MAX_SPLIT = 64
-"""Most tiles that the policy lfm2 splits a picture into: it tries every grid."""
+"""Most tiles that the policies lfm2 and internvl split a picture into: they try every grid."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         # Other makers' tiles may have a rest that their encoder's convolution leaves out: 384 px of 42 px tokens.
-        odd = self.policy in ("native", "lfm2") and self.unit > 0 and self.tile % self.unit > 0
+        odd = self.policy in ("native", "lfm2", "internvl") and self.unit > 0 and self.tile % self.unit > 0
         if self.unit < 1 or self.tile < self.unit or odd or self.max_tiles < 1:
             raise UsageError(
                 f"grid {self.tile} px tiles of {self.unit} px tokens, at most {self.max_tiles}: the tile "
@@ -88,6 +90,10 @@ class Grid:
             raise UsageError(f"the policy {self.policy!r}: lfm2 needs its own rules, the others have none")
         if self.lfm2 is not None:
             self._check_lfm2(self.lfm2)
+        if self.policy == "internvl" and (self.most_split > MAX_SPLIT or not self.overview):
+            raise UsageError(
+                f"internvl cuts a picture into at most {MAX_SPLIT} tiles and an overview, not {self.max_tiles}"
+            )
 
     def _check_lfm2(self, rules: Lfm2Rules) -> None:
         if not 1 <= rules.least <= rules.most or rules.patch < 1 or rules.split_above < 1:
@@ -189,6 +195,8 @@ def plan(width: int, height: int, grid: Grid, budget: int | None = None) -> Plan
         raise UsageError(f"a budget of {budget} visual tokens: it must be at least 1")
     if grid.lfm2 is not None:
         return _plan_lfm2(width, height, grid, grid.lfm2, budget)
+    if grid.policy == "internvl":
+        return _plan_internvl(width, height, grid, budget)
     if grid.policy != "native":
         return _plan_as_reference(width, height, grid, budget)
     across, down, bound = _fit(width, height, grid, budget)
@@ -259,6 +267,49 @@ def _plan_lfm2(width: int, height: int, grid: Grid, rules: Lfm2Rules, budget: in
     if budget is not None:
         whole = _whole(width, height, grid, rules, min(budget, grid.tile_tokens))
     return _lfm2_boxes(width, height, grid, whole, ((0, 0, *whole),))
+
+
+def _plan_internvl(width: int, height: int, grid: Grid, budget: int | None) -> Plan:
+    """The nearest grid of full tiles, and an overview where they are several; past a budget fewer tiles."""
+    for most in range(grid.most_split, 0, -1):
+        columns, rows = internvl_grid(width, height, grid.tile, most)
+        resized = (columns * grid.tile, rows * grid.tile)
+        boxes = _cut(resized, grid.tile)
+        lost = 2 * (max(width, height) - max(resized)) > grid.unit
+        made = _of_boxes(width, height, grid, resized, boxes, lost=lost)
+        if len(boxes) > 1:
+            made = replace(
+                made,
+                tile_boxes=(*boxes, (0, 0, *resized)),
+                tile_tokens=(*made.tile_tokens, made.tile_tokens[0]),
+                overview=len(boxes),
+                overview_size=(grid.tile, grid.tile),
+            )
+        if budget is None or made.tokens <= budget:
+            return made
+    raise UsageError(f"a budget of {budget} visual tokens: a picture takes this model {made.tokens} at least")
+
+
+def internvl_grid(width: int, height: int, tile: int, most: int) -> tuple[int, int]:
+    """Columns and rows of at most `most` tiles whose shape is nearest to the picture's, by InternVL's rule.
+
+    Shapes are compared as width / height. Of grids that are equally near, a larger one is taken where the picture
+    has more than half its pixels. Whole numbers throughout: |w/h - c/r| is |w r - c h| / (h r).
+    """
+    best, gap = (1, 1), (abs(width - height), 1)
+    for columns, rows in _grids(most):
+        other = (abs(width * rows - columns * height), rows)
+        nearer, equal = other[0] * gap[1] < gap[0] * other[1], other[0] * gap[1] == gap[0] * other[1]
+        if nearer or (equal and 2 * width * height > tile * tile * columns * rows):
+            best, gap = (columns, rows), other
+    return best
+
+
+@cache
+def _grids(most: int) -> tuple[tuple[int, int], ...]:
+    """Every grid of at most so many tiles: the fewest tiles first, and of those the fewest columns."""
+    sides = ((columns, rows) for columns in range(1, most + 1) for rows in range(1, most // columns + 1))
+    return tuple(sorted(sides, key=lambda side: (side[0] * side[1], side[0])))
 
 
 def _whole(width: int, height: int, grid: Grid, rules: Lfm2Rules, limit: int) -> tuple[int, int]:

@@ -16,8 +16,8 @@ from magicvl.mmproj.presets import Preset
 class MagicVLConfig(Lfm2VlConfig):
     """Lfm2VlConfig plus how pictures are cut and what stands around their tiles.
 
-    `tile_size` (px) and `max_tiles` bound the plan; `picture_pieces` are the texts before a picture, between
-    tiles of a row, between rows, and after it.
+    `tile_size` (px) and `max_tiles` bound the plan, `policy` is how it cuts (`native` or `internvl`);
+    `picture_pieces` are the texts before a picture, between tiles of a row, between rows, and after it.
     """
 
     model_type = "magicvl"
@@ -25,13 +25,14 @@ class MagicVLConfig(Lfm2VlConfig):
     projector_hidden_act: str = "gelu_pytorch_tanh"
     tile_size: int = 384
     max_tiles: int = 24
+    policy: str = "native"
     picture_pieces: dict[str, str] | None = None
 
     @property
     def grid(self) -> Grid:
         """The grid that plans are made with."""
         patch = int(getattr(self.vision_config, "patch_size"))  # noqa: B009 - typed as possibly None or a dict
-        return Grid(patch * self.downsample_factor, self.tile_size, self.max_tiles)
+        return Grid(patch * self.downsample_factor, self.tile_size, self.max_tiles, self.policy)
 
     @property
     def pieces(self) -> Pieces:

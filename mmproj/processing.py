@@ -20,9 +20,9 @@ from magicvl.mmproj.configuration import MagicVLConfig
 class MagicVLProcessor(ProcessorMixin):
     """Turns messages into `input_ids` and pictures into patches.
 
-    Fields are those of the bundle's lock: the grid (`patch_size`, `downsample_factor`, `tile_size`, `max_tiles`),
-    `image_mean` and `image_std` per channel, `picture_pieces`, and `image_token`, the vocabulary's placeholder
-    for one visual token.
+    Fields are those of the bundle's lock: the grid (`patch_size`, `downsample_factor`, `tile_size`, `max_tiles`,
+    `policy`), `image_mean` and `image_std` per channel, `picture_pieces`, and `image_token`, the vocabulary's
+    placeholder for one visual token.
     """
 
     attributes: ClassVar[list[str]] = ["tokenizer"]
@@ -39,6 +39,7 @@ class MagicVLProcessor(ProcessorMixin):
         image_std: Sequence[float] = (0.5, 0.5, 0.5),
         image_token: str = "<|image|>",
         picture_pieces: dict[str, str] | None = None,
+        policy: str = "native",
         chat_template: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -50,13 +51,14 @@ class MagicVLProcessor(ProcessorMixin):
         self.image_std = list(image_std)
         self.image_token = image_token
         self.picture_pieces = picture_pieces or dict(vars(Pieces()))
+        self.policy = policy
         template = chat_template or tokenizer.chat_template
         super().__init__(tokenizer, chat_template=template, **kwargs)  # type: ignore[no-untyped-call]
 
     @property
     def grid(self) -> Grid:
         """The grid that plans are made with."""
-        return Grid(self.patch_size * self.downsample_factor, self.tile_size, self.max_tiles)
+        return Grid(self.patch_size * self.downsample_factor, self.tile_size, self.max_tiles, self.policy)
 
     @property
     def image_token_id(self) -> int:

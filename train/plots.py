@@ -20,7 +20,7 @@ def plot_run(log: Path, target: Path) -> None:
         known = [(entry["step"], entry[name]) for entry in entries if entry[name] is not None]
         steps, losses = [step for step, _ in known], [loss for _, loss in known]
         left.plot(steps, losses, colour, alpha=0.25, linewidth=0.8)
-        left.plot(steps, _smooth(losses), colour, label=f"{label}, smoothed")
+        left.plot(steps, smooth(losses), colour, label=f"{label}, smoothed")
     left.set(xlabel="step", ylabel="loss (nats)", yscale="log", title="training loss")
     left.legend()
     measured = [entry for entry in entries if "accuracy" in entry]
@@ -38,7 +38,8 @@ def plot_run(log: Path, target: Path) -> None:
     plt.close(figure)
 
 
-def _smooth(values: list[float], share: float = 0.05) -> list[float]:
+def smooth(values: list[float], share: float = 0.05) -> list[float]:
+    """A running mean that forgets a twentieth a step."""
     smoothed: list[float] = []
     for value in values:
         smoothed.append(value if not smoothed else (1 - share) * smoothed[-1] + share * value)

@@ -11,6 +11,8 @@ from magicvl.edge.prompt import Pieces
 from magicvl.mmproj.contract import ACTIVATION, mmproj_dropped, mmproj_tensors
 
 MODEL_TYPE = "magicvl"
+OWN_POLICIES = ("native", "internvl")
+"""How MagicVL's own processor may cut pictures, of magicvl.edge.plan.POLICIES."""
 
 
 def understand(checkpoint: Checkpoint, config: Reader) -> Source:
@@ -65,7 +67,15 @@ def _picture(processor: Reader) -> PictureInfo:
         max_tiles=processor.whole("max_tiles"),
         mean=channels(processor, "image_mean"),
         std=channels(processor, "image_std"),
+        policy=_policy(processor),
     )
+
+
+def _policy(processor: Reader) -> str:
+    policy = processor.data.get("policy", "native")
+    if policy not in OWN_POLICIES:
+        processor.problems.append(f"{processor.name}: policy is {policy!r}; there are {', '.join(OWN_POLICIES)}")
+    return str(policy)
 
 
 def _pieces(processor: Reader) -> Pieces:
@@ -87,6 +97,8 @@ def _agree(config: Reader, processor: Reader) -> None:
         "tile_size": model.get("tile_size", 384),
         "max_tiles": model.get("max_tiles", 24),
     }
+    if pictures.get("policy", "native") != model.get("policy", "native"):
+        problems.append("policy is another in config.json than in processor_config.json")
     for key, ours in pairs.items():
         if pictures.get(key) != ours:
             problems.append(f"{key} is {ours!r} in config.json and {pictures.get(key)!r} in processor_config.json")

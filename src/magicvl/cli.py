@@ -19,6 +19,7 @@ from magicvl.android_cli import android
 from magicvl.bench_cli import bench
 from magicvl.command_options import Budget, Debug, Force, Json, State, Threads, note, print_json, progress_line
 from magicvl.errors import MagicVLError, UsageError
+from magicvl.train_cli import train
 
 if TYPE_CHECKING:
     from magicvl.edge.answer import Answer
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 
 app.add_typer(bench, name="bench")
+app.add_typer(train, name="train")
 app.add_typer(android, name="android")
 
 
@@ -288,7 +290,12 @@ def convert(  # noqa: PLR0913, PLR0917 - each option is a parameter
     adapter: Annotated[
         Path | None, typer.Option(help="Directory of a PEFT LoRA; its part of the decoder becomes lora.gguf.")
     ] = None,
+    lora_type: Annotated[str, typer.Option(help="Type of lora.gguf: F32 or F16.")] = "F32",
     merge: Annotated[bool, typer.Option("--merge", help="Merge the adapter into the decoder instead.")] = False,
+    llm_package: Annotated[
+        str | None,
+        typer.Option(help="An installed package whose GGUF is the very decoder: it is named, no llm.gguf is written."),
+    ] = None,
     tokenizer: Annotated[
         Path | None, typer.Option(help="Directory of the tokenizer. [default: the checkpoint's own]")
     ] = None,
@@ -307,7 +314,9 @@ def convert(  # noqa: PLR0913, PLR0917 - each option is a parameter
             llm_type=llm_type,
             mmproj_type=mmproj_type,
             adapter=adapter,
+            lora_type=lora_type,
             merge=merge,
+            llm_package=llm_package,
             tokenizer=tokenizer,
             force=force,
             steps=steps,
@@ -376,28 +385,6 @@ def parity(
         print(result.to_text())
     if not result.passed:
         raise typer.Exit(1)
-
-
-@app.command()
-def train(
-    config: Annotated[
-        str,
-        typer.Argument(help="A TOML file, or the name of one that comes along: magicvl-nano.", show_default=False),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.", show_default=False)],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in it.")] = False,
-    debug: Debug = False,
-) -> None:
-    """Train a model from a config.
-
-    The directory gets checkpoint/ (for `convert`), log.jsonl and curves.png. Ctrl-C stops after the step and
-    keeps a checkpoint.
-    """
-    from magicvl.train.nano.config import read_config, shipped_config
-    from magicvl.train.nano.trainer import train as run_training
-
-    path = Path(config)
-    print(run_training(read_config(path if path.suffix else shipped_config(config)), output, resume=resume))
 
 
 @app.command()

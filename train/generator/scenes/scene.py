@@ -46,7 +46,8 @@ class Seen:
 
     def as_box(self) -> Box:
         """With its name, as samples have it."""
-        return Box(self.kind.noun, *(float(side) for side in self.box))
+        left, top, right, bottom = map(float, self.box)
+        return Box(self.kind.noun, left, top, right, bottom)
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -145,7 +146,7 @@ def _posed(rng: random.Random, look: Look, side: int, plan: Plan) -> Image.Image
 
 def _cropped(sprite: Image.Image) -> Image.Image:
     solid = np.asarray(sprite.getchannel("A")) >= _SOLID
-    rows, columns = solid.any(axis=1).nonzero()[0], solid.any(axis=0).nonzero()[0]
+    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
     if not rows.size:
         return sprite
     return sprite.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))

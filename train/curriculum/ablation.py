@@ -1,0 +1,120 @@
+"""Ablations: arms that differ in one thing, trained in turn with several seeds, and held against one another.
+
+    DIR/ARM/seed1/1-STAGE/   the run of a stage (magicvl.train.curriculum.trainer)
+    DIR/ARM/seed1/scores.json
+    DIR/table.md  DIR/table.json  DIR/table.png
+
+An arm is a list of stages; each is a stage that comes along, with some of its keys replaced.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from magicvl.errors import UsageError
+from magicvl.train.curriculum.read_stage import CONFIGS, find_stage, read_toml, stage_of
+from magicvl.train.curriculum.stage import Data, Stage
+
+FOLDER = CONFIGS / "ablations"
+SCORES = "scores.json"
+SHARED = "shared"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train."""
+
+    name: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What is compared, and on which held-out samples."""
+
+    name: str
+    question: str
+    arms: tuple[Arm, ...]
+    shared: Arm | None
+    """What every arm begins with, trained once a seed."""
+    test: tuple[Data, ...]
+    samples: int
+    """Held-out samples, of the split `test`, the same for all arms."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One arm with one seed."""
+
+    arm: Arm
+    seed: int
+    before: Arm | None = None
+    """What it begins with."""
+
+    def folder(self, output: Path) -> Path:
+        """Where it lies."""
+        return output / self.arm.name / f"seed{self.seed}"
+
+    def stages(self) -> list[tuple[str, Stage]]:
+        """The folder's name and the stage, in order; each begins where the one before ended."""
+        made: list[tuple[str, Stage]] = []
+        last = None
+        if self.before is not None:
+            earlier = Piece(self.before, self.seed)
+            # From a stage's folder up to the arms, and down again.
+            last = f"../../../{self.before.name}/seed{self.seed}/{earlier.stages()[-1][0]}"
+        for number, stage in enumerate(self.arm.stages, 1):
+            start = stage.start if last is None else replace(stage.start, previous=last)
+            made.append((f"{number}-{stage.name}", replace(stage, seed=stage.seed + 1000 * self.seed, start=start)))
+            last = f"../{made[-1][0]}"
+        return made
+
+
+def is_done(ablation: Ablation, piece: Piece, output: Path) -> bool:
+    """Whether a piece is trained, and measured where it is an arm."""
+    folder = piece.folder(output)
+    if piece.arm is not ablation.shared:
+        return (folder / SCORES).exists()
+    return all((folder / name / "done.json").exists() for name, _ in piece.stages())
+
+
+def find_ablation(name: str) -> Ablation:
+    """The ablation of a file, or of the name of one that comes along. Raises UsageError."""
+    known = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    if not name.endswith(".toml") and name not in known:
+        raise UsageError(f"ablation {name!r}: there are {', '.join(known)}, or give the path of a .toml file")
+    return read_ablation(Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml")
+
+
+def read_ablation(path: Path) -> Ablation:
+    """Reads an ablation's TOML file. Raises UsageError that names what is wrong."""
+    data = read_toml(path)
+    if problems := [key for key in ("question", "arms", "test", "samples") if key not in data]:
+        raise UsageError(f"{path}: it lacks {', '.join(problems)}")
+    try:
+        arms = tuple(
+            Arm(str(arm["name"]), tuple(_stage(each, path, arm) for each in arm["stages"])) for arm in data["arms"]
+        )
+        shared = [_stage(each, path, {"name": SHARED}) for each in data.get("shared", ())]
+        test = tuple(Data(**each) for each in data["test"])
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{path}: {error}") from None
+    if len({arm.name for arm in arms}) < max(2, len(arms)) or not test:
+        raise UsageError(f"{path}: two arms with names of their own and held-out samples are needed")
+    before = Arm(SHARED, tuple(shared)) if shared else None
+    return Ablation(path.stem, str(data["question"]), arms, before, test, int(data["samples"]))
+
+
+def _stage(changes: Mapping[str, Any], path: Path, arm: Mapping[str, Any]) -> Stage:
+    """A stage by its `base` with what the arm and the entry change; both may."""
+    base = str(changes["base"])
+    source = path.parent / base if base.endswith(".toml") else find_stage(base)
+    tables = read_toml(source) | {key: value for key, value in arm.items() if key not in ("name", "stages")}
+    tables |= {"name": base.rpartition("/")[2].removesuffix(".toml")}
+    tables |= {key: value for key, value in changes.items() if key != "base"}
+    stage = stage_of(tables, f"{path}, arm {arm['name']}")
+    if stage.complexity is None:
+        return stage
+    owner = path if "complexity" in {**arm, **changes} else source
+    return replace(stage, complexity=str(owner.parent / stage.complexity))

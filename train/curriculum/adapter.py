@@ -1,0 +1,54 @@
+"""LoRA on the decoder, by PEFT: begun, gone on with, merged, and kept apart from the weights that it adapts."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from magicvl.errors import UsageError
+from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
+from magicvl.train.curriculum.stage import Lora
+
+CONFIG = "adapter_config.json"
+
+
+def with_adapter(model: MagicVLForConditionalGeneration, lora: Lora | None, folder: Path | None) -> Any:
+    """PEFT's model around `model`, changed in place, or None where the stage has no `lora`.
+
+    `folder` is where the stage before kept its adapter, if it did. One like the stage's own is gone on with; another
+    is merged into the decoder first. Raises UsageError for targets that the decoder lacks.
+    """
+    if folder is not None and (folder / CONFIG).is_file():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            found = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+        if lora is not None and _is_like(found.peft_config["default"], lora):
+            return found
+        found.merge_and_unload()
+    if lora is None:
+        return None
+    names = {name.rpartition(".")[2] for name, _ in model.model.language_model.named_modules()}
+    if missing := [target for target in lora.targets if target not in names]:
+        raise UsageError(f"lora: the decoder has no layers {', '.join(missing)}")
+    with warnings.catch_warnings():
+        # PEFT asks transformers by a name that is going out of use.
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(model, _config(lora))
+
+
+def _config(lora: Lora) -> LoraConfig:
+    # The encoder has layers of the same names: only the decoder's are meant.
+    pattern = rf".*language_model\..*\.({'|'.join(lora.targets)})"
+    return LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=pattern, lora_dropout=0.0, bias="none")
+
+
+def _is_like(config: Any, lora: Lora) -> bool:
+    ours = _config(lora)
+    return all(getattr(config, name) == getattr(ours, name) for name in ("r", "lora_alpha", "target_modules"))
+
+
+def base_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights without an adapter's, by the names that they have without one."""
+    return {name.replace(".base_layer.", "."): value for name, value in weights.items() if ".lora_" not in name}

@@ -1,0 +1,114 @@
+"""Stages read from TOML; one that comes along is named `magicvl-tiny/stage1`."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from magicvl.errors import UsageError
+from magicvl.train.curriculum.stage import Stage
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def find_stage(name: str) -> Path:
+    """The file of a stage: a path, or the name of one that comes along. Raises UsageError that lists them."""
+    if name.endswith(".toml"):
+        return Path(name)
+    if name not in (known := shipped_stages()):
+        raise UsageError(f"stage {name!r}: there are {', '.join(known)}, or give the path of a .toml file")
+    return CONFIGS / f"{name}.toml"
+
+
+def is_stage(path: Path) -> bool:
+    """Whether a file describes a stage, and not a run of magicvl-nano's own trainer. Raises UsageError."""
+    return "start" in read_toml(path)
+
+
+def shipped_stages() -> list[str]:
+    """Names of the stages that come along."""
+    found = (path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("*/*.toml"))
+    return sorted(name for name in found if not name.startswith("ablations/"))
+
+
+def read_stage(path: Path) -> Stage:
+    """Reads a stage's TOML file. Raises UsageError with everything that is wrong in one line."""
+    stage = stage_of(read_toml(path) | {"name": path.stem}, str(path))
+    if stage.complexity is None:
+        return stage
+    return replace(stage, complexity=str(path.parent / stage.complexity))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises UsageError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such training config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML ({error})") from None
+    except OSError as error:
+        raise UsageError(f"{path}: it cannot be read ({error.strerror})") from None
+
+
+def stage_of(data: Mapping[str, Any], name: str) -> Stage:
+    """The stage of its tables; `name` stands before what is wrong with them. Raises UsageError."""
+    problems: list[str] = []
+    made = _build(Stage, data, "", problems)
+    if problems:
+        raise UsageError(f"{name}: {'; '.join(problems)}")
+    try:
+        return Stage(**made)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def _build(kind: Any, data: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, Any]:
+    """The arguments of a dataclass; what cannot be goes to `problems`."""
+    hints = get_type_hints(kind)
+    if unknown := sorted(set(data) - set(hints)):
+        problems.append(f"{place or 'it'} has no {', '.join(unknown)}; there are {', '.join(hints)}")
+    made = {key: _value(hints[key], value, f"{place}{key}", problems) for key, value in data.items() if key in hints}
+    missing = [each.name for each in fields(kind) if each.name not in data and _is_needed(each)]
+    if missing:
+        problems.append(f"{place or 'it'} lacks {', '.join(missing)}")
+    return made
+
+
+def _is_needed(field: Any) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _value(hint: Any, value: Any, place: str, problems: list[str]) -> Any:
+    """A value as the hint has it; tables become dataclasses, lists tuples."""
+    options = get_args(hint) if get_origin(hint) in (UnionType, Union) else (hint,)
+    for option in options:
+        if is_dataclass(option) and isinstance(option, type) and isinstance(value, dict):
+            before = len(problems)
+            made = _build(option, value, f"{place}.", problems)
+            return option(**made) if len(problems) == before else None
+        if get_origin(option) is tuple and isinstance(value, list):
+            inner = get_args(option)[0]
+            return tuple(_value(inner, each, f"{place}[{i}]", problems) for i, each in enumerate(value))
+        if _fits(option, value):
+            return float(value) if option is float else value
+    problems.append(f"{place} is {value!r}, which is no {_name(options)}")
+    return None
+
+
+def _fits(option: Any, value: Any) -> bool:
+    if get_origin(option) is dict:
+        return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    if choices := get_args(option):
+        # Literals: what is none of them is said by the stage itself, with the list.
+        return isinstance(value, str) and isinstance(choices[0], str)
+    if option is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(option, type) and isinstance(value, option) and isinstance(value, bool) == (option is bool)
+
+
+def _name(options: tuple[Any, ...]) -> str:
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    return " or ".join(names.get(option, "table or list") for option in options if option is not type(None))

@@ -1,0 +1,33 @@
+"""A byte-level BPE vocabulary learned from a stage's own words, for a decoder that starts from nothing."""
+
+from collections.abc import Iterable
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from magicvl.edge.prompt import Pieces
+from magicvl.train.nano.vocabulary import CHAT_TEMPLATE, END
+
+
+def build_vocabulary(texts: Iterable[str], size: int, pieces: Pieces, image_token: str) -> PreTrainedTokenizerFast:
+    """Trains it; `size` is the most tokens, special ones included. It can spell any text.
+
+    Digits stand alone and the rest is split as in SmolLM2, which llama.cpp knows as `smollm`.
+    """
+    special = dict.fromkeys((END, "<|user|>", "<|assistant|>", *vars(pieces).values(), image_token))
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=3,
+        special_tokens=[AddedToken(token, special=True, normalized=False) for token in special if token],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END, pad_token=END, chat_template=CHAT_TEMPLATE
+    )
