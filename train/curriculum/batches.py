@@ -4,7 +4,6 @@ Step s takes the samples s * B to (s + 1) * B - 1; device d of D takes every D-t
 data depend on neither workers nor devices, and a run goes on at any step.
 """
 
-import signal
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.curriculum.mixture import Mixture
 from magicvl.train.curriculum.packing import Prepared, Row, collate, pack, prepare
 from magicvl.train.curriculum.stage import Stage
+from magicvl.train.stop_signal import ignore_interrupt
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,6 @@ def held_out(stage: Stage, processor: MagicVLProcessor, share: Share) -> list[Ro
 
 
 def _be_quiet(_worker: int) -> None:
-    # Ctrl-C reaches the whole group; the main process decides when to stop. Many processes, one thread each.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupt()
+    # There are as many processes as cores.
     torch.set_num_threads(1)

@@ -7,15 +7,12 @@ part would leave little of it but callbacks.
 """
 
 import json
-import os
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -37,6 +34,8 @@ from magicvl.train.curriculum.optimisers import make_optimisers, set_rates
 from magicvl.train.curriculum.packing import Row, blank_row
 from magicvl.train.curriculum.stage import Stage
 from magicvl.train.curriculum.start import CHECKPOINT, Begun, begin
+from magicvl.train.run_log import trim_log
+from magicvl.train.stop_signal import StopSignal
 
 LOG_NAME, PLOT_NAME, BOARD_NAME = "log.jsonl", "curves.png", "tensorboard"
 DONE_NAME = "done.json"
@@ -88,7 +87,7 @@ def run_stage(stage: Stage, output: Path, *, resume: bool, workers: int = 1) -> 
     if step is not None:
         load_state(accelerator, output)
     if accelerator.is_main_process:
-        _trim_log(output / LOG_NAME, step or 0)
+        trim_log(output / LOG_NAME, step or 0)
     accelerator.init_trackers(BOARD_NAME)
     finished = _steps(run, output, step or 0, workers)
     with run.average.in_place() if run.average else nullcontext():
@@ -258,38 +257,6 @@ def _shown(entry: dict[str, Any]) -> dict[str, str]:
 
 def _log_file(path: Path | None) -> Any:
     return nullcontext() if path is None else path.open("a", encoding="utf-8")
-
-
-def _trim_log(path: Path, step: int) -> None:
-    """Drops entries past the state that a run goes on from, and a line that a kill cut short."""
-    if path.exists():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-
-def _step_of(line: str) -> float:
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
-
-
-class StopSignal:
-    """Turns the first SIGINT or SIGTERM into a request to stop after the step, with a state saved."""
-
-    def __enter__(self) -> Callable[[], bool]:
-        self._asked = False
-        self._before = {name: signal.signal(name, self._ask) for name in (signal.SIGINT, signal.SIGTERM)}
-        return lambda: self._asked
-
-    def __exit__(self, *_: object) -> None:
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
-
-    def _ask(self, number: int, _: FrameType | None) -> None:
-        if self._asked:
-            os._exit(128 + number)
-        self._asked = True
 
 
 def entries(output: Path) -> Iterator[dict[str, Any]]:

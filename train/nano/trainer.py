@@ -1,13 +1,10 @@
 """Trains a MagicVL model from a config: resumable, with a progress line, a loss curve and held-out accuracy."""
 
 import json
-import os
 import shutil
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -26,6 +23,8 @@ from magicvl.train.nano.dense import DenseHead
 from magicvl.train.nano.evaluate import accuracy, held_out_samples, look, model_logits
 from magicvl.train.nano.vocabulary import IMAGE, build_tokenizer
 from magicvl.train.plots import plot_run
+from magicvl.train.run_log import trim_log
+from magicvl.train.stop_signal import StopSignal, ignore_interrupt
 
 LOG_NAME = "log.jsonl"
 PLOT_NAME = "curves.png"
@@ -68,7 +67,7 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1) 
     head = DenseHead(preset(config.preset).language.width)
     learner = Learner(model, head, make_optimizers(model, head, config), config)
     step = _load_state(checkpoint, learner) if checkpoint.exists() else 0
-    _trim_log(output / LOG_NAME, step)
+    trim_log(output / LOG_NAME, step)
     _run(learner, processor, output, step, workers)
     return checkpoint
 
@@ -148,7 +147,7 @@ def _run(learner: Learner, processor: MagicVLProcessor, output: Path, start: int
     with (
         (output / LOG_NAME).open("a", encoding="utf-8") as log,
         tqdm(total=config.steps, initial=start, unit="step", dynamic_ncols=True) as bar,
-        _StopSignal() as stopped,
+        StopSignal() as stopped,
     ):
         for step in range(start, config.steps):
             losses = train_step(learner, [next(batches) for _ in range(config.micro_batches)], step)
@@ -203,14 +202,9 @@ def _load_ahead(dataset: MicroBatches, start: int, workers: int) -> Iterator[Bat
         batch_size=None,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_ignore_interrupt,
+        worker_init_fn=ignore_interrupt,
     )
     return iter(loader)
-
-
-def _ignore_interrupt(_worker: int) -> None:
-    # Ctrl-C reaches the whole group; the main process decides when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _save(learner: Learner, processor: MagicVLProcessor, step: int, checkpoint: Path) -> None:
@@ -244,31 +238,6 @@ def _load_state(checkpoint: Path, learner: Learner) -> int:
     return int(state["step"])
 
 
-def _trim_log(path: Path, step: int) -> None:
-    """Drops entries past the checkpoint that a run goes on from."""
-    if path.exists():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-
 def _summary(step: int, measured: dict[str, tuple[int, int]]) -> str:
     shares = (f"{task} {100 * right // asked}%" for task, (right, asked) in measured.items())
     return f"step {step}  " + "  ".join(shares)
-
-
-class _StopSignal:
-    """Turns the first SIGINT or SIGTERM into a request to stop after the step, with a checkpoint."""
-
-    def __enter__(self) -> Callable[[], bool]:
-        self._asked = False
-        self._before = {name: signal.signal(name, self._ask) for name in (signal.SIGINT, signal.SIGTERM)}
-        return lambda: self._asked
-
-    def __exit__(self, *_: object) -> None:
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
-
-    def _ask(self, number: int, _: FrameType | None) -> None:
-        if self._asked:
-            os._exit(128 + number)
-        self._asked = True

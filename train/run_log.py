@@ -1,0 +1,18 @@
+"""The log of a run: a JSON object a step, one a line."""
+
+import json
+from pathlib import Path
+
+
+def trim_log(path: Path, step: int) -> None:
+    """Drops entries past the state that a run goes on from, and a line that a kill cut short."""
+    if path.exists():
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def _step_of(line: str) -> float:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
