@@ -4,6 +4,7 @@ How much slower a batch gets by what stands before it is measured without comput
 one tile are put into the context again and again.
 """
 
+import statistics
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,8 @@ LONGEST: Final = 12.0
 """Seconds of a tile's prefill from which on a quarter of it has to do."""
 QUICK: Final = 1.5
 """Seconds of a tile's prefill up to which there are more points, and depth is measured by it and not by a quarter."""
+PAIRS: Final = 3
+"""Times that a batch with and one without tokens before it are compared."""
 DEPTH: Final = 1536
 """Tokens that stand before the batch by which depth is measured."""
 
@@ -66,15 +69,30 @@ def measure_decoder(engine: Engine, tile: int, clock: Clock) -> Decoder:
 def _depth(
     context: Context, engine: Engine, state: npt.NDArray[np.uint8], push: tuple[Point, ...], clock: Clock
 ) -> tuple[float, int]:
-    """Seconds that a token takes more for each token before it, and how many were put there beside the first."""
+    """Seconds that a token takes more for each token before it, and how many were put there beside the first.
+
+    It is a small difference of two long times, so what else the machine does could hide it: they are taken in pairs.
+    """
     largest, seconds = push[-1]
-    tokens = largest if seconds <= QUICK else max(point for point, _ in push if point <= max(1, largest // 4))
-    held = largest
-    while held < DEPTH and held + largest + tokens <= context.size and context.repeat(state):
-        held += largest
+    tokens = largest if seconds <= QUICK / PAIRS else max(point for point, _ in push if point <= max(1, largest // 4))
     rows = visual_rows(engine, tokens)
-    taken = median(lambda: context.push_embeddings(rows), clock, lambda: context.select(0, largest))
-    return max(0.0, taken - dict(push)[tokens]) / (tokens * held), held - largest
+    more: list[float] = []
+    held = largest
+    while len(more) < PAIRS:
+        context.clear()
+        shallow = median(lambda: context.push_embeddings(rows), clock, context.clear)
+        held = _deepened(context, state, largest, tokens)
+        more.append(median(lambda: context.push_embeddings(rows), clock, lambda: context.select(0, largest)) - shallow)
+    return max(0.0, statistics.median(more)) / (tokens * held), held - largest
+
+
+def _deepened(context: Context, state: npt.NDArray[np.uint8], tile: int, room: int) -> int:
+    """Holds nothing but copies of a tile's keys and values, up to DEPTH tokens; how many, with `room` left."""
+    context.clear()
+    held = tile if context.restore(0, state) else 0
+    while held and held < DEPTH and held + tile + room <= context.size and context.repeat(state):
+        held += tile
+    return max(1, held)
 
 
 def room_for(engine: Engine, tokens: int) -> int:
