@@ -106,7 +106,7 @@ def measure(
         steps = _Steps(progress, 2 * rounds + totals)
         for round_ in range(rounds):
             steps.next("question")
-            _questions(engine, bare, peers, watch, png(noise(size, round_)))
+            _questions(engine, bare, peers, watch, png(noise(size, round_)), bare_first=bool(round_ % 2))
             _changed(engine, bare, watch, 10**6 + round_)
         for round_ in range(totals):
             steps.next("total")
@@ -149,12 +149,18 @@ class _Steps:
         self._done += 1
 
 
-def _questions(engine: Engine, bare: Bare, peers: Sequence[Peer], watch: Stopwatch, picture: bytes) -> None:
+def _questions(
+    engine: Engine, bare: Bare, peers: Sequence[Peer], watch: Stopwatch, picture: bytes, *, bare_first: bool
+) -> None:
+    # In turn: who comes after the peers may find their threads still spinning.
+    if bare_first:
+        bare.two_questions(watch, picture, QUESTIONS)
     for case, question in zip(("first", "second"), QUESTIONS, strict=False):
         with watch.measure(case):
             answer = drain(engine.start(picture, question, ONE))
         watch.tokens[case] = answer.usage.prompt_tokens
-    bare.two_questions(watch, picture, QUESTIONS)
+    if not bare_first:
+        bare.two_questions(watch, picture, QUESTIONS)
     for peer in peers:
         for case, question in zip(("first", "second"), QUESTIONS, strict=False):
             reply = peer.ask([user(question, picture)])
