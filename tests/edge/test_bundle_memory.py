@@ -144,7 +144,7 @@ def test_a_measured_machine_is_believed(tiny_bundle: Path) -> None:
     there = resident() or 0
     memory = Memory(loaded=there, working=there + 10**6, token=1000.0)
     count = thread_counts()[0]
-    made = Calibration(count, ((count, 1.0),), ((1, 1.0),), ((1, 1.0),), 0.0, 1.0, {"PNG": 1.0}, 0.0, 0.0, memory)
+    made = Calibration(count, ((count, 1.0),), ((1, 1.0),), ((1, 1.0),), 0.0, 1.0, {"PNG": 1.0}, 0.0, 0.0, 0.0, memory)
     save_calibration(bundle.lock, None, made)
     need = needed_memory(bundle, llm, 1024)
     assert need.token == 1000.0 and need.fixed < estimated.fixed

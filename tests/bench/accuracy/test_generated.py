@@ -100,7 +100,7 @@ def test_missing_drawings_are_told_before_anything_is_asked(
     monkeypatch.setenv("MAGICVL_ASSETS", str(tmp_path))
     code = run(["bench", "accuracy", "--suite", "generated", "--resume", str(tmp_path / "kept.jsonl")])
     out, err = capsys.readouterr()
-    assert (code, out) == (2, "") and str(tmp_path) in err and err.count("\n") == 1
+    assert (code, out) == (1, "") and str(tmp_path) in err and err.count("\n") == 1
     assert not (tmp_path / "kept.jsonl").exists()
 
 
