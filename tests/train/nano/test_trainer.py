@@ -29,7 +29,7 @@ CONFIG = TrainConfig(
     evaluate_every=2,
     evaluate_pictures=2,
 )
-SHIPPED = sorted((Path(__file__).parents[2] / "train" / "configs").glob("*.toml"))
+SHIPPED = sorted((Path(__file__).parents[3] / "train" / "configs").glob("*.toml"))
 
 
 def test_a_resumed_run_gives_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
