@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from PIL import Image
+
 from magicvl.edge.answer import Options, drain
 from magicvl.edge.calibrate_decoder import measure_decoder, room_for, visual_rows
 from magicvl.edge.calibration import Calibration, Memory, Point, rising
@@ -125,20 +127,27 @@ def _trial(engine: Engine, tokens: int, clock: Clock) -> float:
 
 
 def _first(engine: Engine, shape: _Shape, clock: Clock) -> tuple[float, float, float]:
-    """What the first picture takes more than the second, what making a context takes, and what the decoder takes more
-    for the first of two equal requests; nothing is kept."""
+    """What the first picture and prompt take more than the second, what making a context takes, and what the decoder
+    takes more for the first of two equal requests; nothing is kept."""
     picture = noise((shape.side, shape.side))
     encode = _more(lambda: engine.embed(picture, shape.budget), clock)
     begun = clock()
     engine.make_context(first_context(engine.lock), 1).close()
     context = clock() - begun
 
-    def ask() -> None:
-        drain(engine.start(picture, "What is this?", Options(max_tokens=1, budget=shape.budget)))
-        engine.sequences.forget()
-
+    (preparing, answering), (again, other) = (_asked(engine, picture, shape, clock) for _ in range(2))
     # The first of them makes its context too.
-    return encode, context, max(0.0, _more(ask, clock) - context)
+    return encode + max(0.0, preparing - again), context, max(0.0, answering - other - context)
+
+
+def _asked(engine: Engine, picture: Image.Image, shape: _Shape, clock: Clock) -> tuple[float, float]:
+    """Seconds of a question until its prompt is ready to be read, and after that."""
+    begun = clock()
+    pieces = engine.start(picture, "What is this?", Options(max_tokens=1, budget=shape.budget))
+    ready = clock()
+    drain(pieces)
+    engine.sequences.forget()
+    return ready - begun, clock() - ready
 
 
 def _more(act: Callable[[], object], clock: Clock) -> float:
