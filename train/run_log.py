@@ -2,6 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """All entries, in order; none where there is no log yet."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def trim_log(path: Path, step: int) -> None:

@@ -15,7 +15,8 @@ from magicvl.train.curriculum.mixture import Mixture
 from magicvl.train.curriculum.packing import blank_row
 from magicvl.train.curriculum.stage import Start
 from magicvl.train.curriculum.start import begin
-from magicvl.train.curriculum.trainer import entries, run_stage
+from magicvl.train.curriculum.trainer import LOG_NAME, run_stage
+from magicvl.train.run_log import read_log
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def run_piece(ablation: Ablation, piece: Piece, output: Path, workers: int) -> N
         run_stage(stage, folder / name, resume=True, workers=workers)
         if not (folder / name / "done.json").exists():
             return
-        seen += sum(entry["samples"] for entry in entries(folder / name))
+        seen += sum(entry["samples"] for entry in read_log(folder / name / LOG_NAME))
     if piece.arm is ablation.shared:
         return
     scores = score(ablation, piece, folder, seen)

@@ -9,7 +9,6 @@ part would leave little of it but callbacks.
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ from magicvl.edge.files import whole_file
 from magicvl.errors import UsageError
 from magicvl.train.curriculum.average import Average
 from magicvl.train.curriculum.batches import Batch, Batches, Share, held_out, load_ahead
-from magicvl.train.curriculum.curves import plot_curves
 from magicvl.train.curriculum.dense import KINDS
 from magicvl.train.curriculum.keep import export, load_state, save_state, saved_step, take_head
 from magicvl.train.curriculum.learner import Learner
@@ -34,6 +32,7 @@ from magicvl.train.curriculum.optimisers import make_optimisers, set_rates
 from magicvl.train.curriculum.packing import Row, blank_row
 from magicvl.train.curriculum.stage import Stage
 from magicvl.train.curriculum.start import CHECKPOINT, Begun, begin
+from magicvl.train.plots import plot_run
 from magicvl.train.run_log import trim_log
 from magicvl.train.stop_signal import StopSignal
 
@@ -152,7 +151,7 @@ def _steps(run: Run, output: Path, start: int, workers: int) -> bool:
                 save_state(accelerator, output, step + 1, stage)
             _record(run, log, entry)
             if main and kept:
-                plot_curves(output / LOG_NAME, output / PLOT_NAME)
+                plot_run(output / LOG_NAME, output / PLOT_NAME, "category")
             bar.set_postfix(_shown(entry))
             bar.update()
             if losses.stopped and step + 1 < stage.steps:
@@ -257,10 +256,3 @@ def _shown(entry: dict[str, Any]) -> dict[str, str]:
 
 def _log_file(path: Path | None) -> Any:
     return nullcontext() if path is None else path.open("a", encoding="utf-8")
-
-
-def entries(output: Path) -> Iterator[dict[str, Any]]:
-    """What a run logged, step by step."""
-    path = output / LOG_NAME
-    if path.exists():
-        yield from (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())

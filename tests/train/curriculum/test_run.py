@@ -23,7 +23,8 @@ from magicvl.train.curriculum.learner import Learner
 from magicvl.train.curriculum.optimisers import make_optimisers
 from magicvl.train.curriculum.stage import Lora, Rates, Stage, Start
 from magicvl.train.curriculum.start import begin
-from magicvl.train.curriculum.trainer import LOG_NAME, entries, run_stage
+from magicvl.train.curriculum.trainer import LOG_NAME, run_stage
+from magicvl.train.run_log import read_log
 
 MakeStage = Callable[..., Stage]
 
@@ -42,7 +43,7 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 def test_a_stage_learns_and_leaves_what_a_user_needs(make_stage: MakeStage, tmp_path: Path) -> None:
     stage = make_stage(steps=12, evaluate_every=6, average=0.5)
     checkpoint = run_stage(stage, tmp_path / "run", resume=False, workers=0)
-    logged = list(entries(tmp_path / "run"))
+    logged = read_log(tmp_path / "run" / LOG_NAME)
     assert [entry["step"] for entry in logged] == list(range(1, 13))
     assert logged[-1]["answers"] < 0.6 * logged[0]["answers"]
     assert [entry["step"] for entry in logged if "accuracy" in entry] == [6, 12]
@@ -163,7 +164,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     one, other = weights(tmp_path / "through" / "checkpoint"), weights(tmp_path / "cut" / "checkpoint")
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
-    logs = [list(entries(tmp_path / run)) for run in ("through", "cut")]
+    logs = [read_log(tmp_path / run / LOG_NAME) for run in ("through", "cut")]
     assert [entry["step"] for entry in logs[1]] == list(range(1, 10))
     assert [entry["answers"] for entry in logs[0]] == [entry["answers"] for entry in logs[1]]
 
@@ -197,7 +198,7 @@ def test_two_processes_reach_the_loss_of_one(colour_samples: Path, tiny_checkpoi
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     arguments = command(config, tmp_path / "two")
     subprocess.run([*launch, *arguments], env=ALONE | {"ACCELERATE_USE_CPU": "true"}, check=True, timeout=600)
-    logs = [list(entries(tmp_path / run)) for run in ("one", "two")]
+    logs = [read_log(tmp_path / run / LOG_NAME) for run in ("one", "two")]
     for one, two in zip(*logs, strict=True):
         assert one["answers"] == pytest.approx(two["answers"], rel=1e-4)
         assert (one["tokens"], one["samples"]) == (two["tokens"], two["samples"])

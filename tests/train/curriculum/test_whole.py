@@ -23,7 +23,8 @@ from magicvl.train.curriculum.ablation_table import ALL, cell, make_table, write
 from magicvl.train.curriculum.adapter import with_adapter
 from magicvl.train.curriculum.read_stage import find_stage, read_stage
 from magicvl.train.curriculum.stage import Data, Lora, Pictures, Rates, Stage, Start
-from magicvl.train.curriculum.trainer import entries, run_stage
+from magicvl.train.curriculum.trainer import LOG_NAME, run_stage
+from magicvl.train.run_log import read_log
 
 PRINT = Data("generated:word,number")
 SMALL = {"steps": 2, "samples": 4, "row_tokens": 512, "warmup": 0.0, "evaluate_every": 2, "evaluate_samples": 4,
@@ -56,7 +57,7 @@ def test_five_stages_and_a_bundle(tmp_path: Path, make_picture: Callable[..., Im
     for number, stage in enumerate(stages):
         run_stage(stage, tmp_path / f"stage{number}", resume=False, workers=2 if number == 4 else 0)
         AcceleratorState._reset_state(reset_partial_state=True)
-        logged = list(entries(tmp_path / f"stage{number}"))
+        logged = read_log(tmp_path / f"stage{number}" / LOG_NAME)
         assert len(logged) == stage.steps
         assert all((entry["answers"] is None) == (number == 0) for entry in logged)
         assert all(entry["dense"] > 0 for entry in logged)
