@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +20,7 @@ from typing import Any, NoReturn, Self
 from magicvl.edge.answer import Options
 from magicvl.edge.batch_rows import Questions
 from magicvl.edge.bundle import Lock, lock_to_json
-from magicvl.edge.files import whole_file
+from magicvl.edge.files import append_whole, whole_file
 from magicvl.errors import MagicVLError, UsageError
 
 JOB_FORMAT = 1
@@ -145,14 +144,9 @@ class Output:
         """Appends a row; when this returns it is on disk. Raises MagicVLError where it cannot be written."""
         # What the error of a file with a strange name cannot spell becomes a JSON escape.
         data = f"{json.dumps(record, ensure_ascii=False)}\n".encode(errors="backslashreplace")
-        size = os.fstat(self._file).st_size
         try:
-            while data:
-                data = data[os.write(self._file, data) :]
-            os.fsync(self._file)
+            append_whole(self._file, data)
         except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(self._file, size)
             raise MagicVLError(
                 f"{self.path}: row {record['row']} cannot be written ({error.strerror}); the {len(self.done):,} rows "
                 f"in it are safe, the same command goes on after them"

@@ -28,3 +28,16 @@ def user_folder(variable: str, usual: str) -> Path:
     Raises RuntimeError for a user without a home.
     """
     return Path(os.environ.get(variable) or Path.home() / usual) / "magicvl"
+
+
+def append_whole(file: int, data: bytes) -> None:
+    """Appends to an open file: when this returns all of it is on disk, and nothing where it raises OSError."""
+    size = os.fstat(file).st_size
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+        os.fsync(file)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(file, size)
+        raise

@@ -17,6 +17,7 @@ from typing import Any, Self
 from PIL import Image
 
 from magicvl.bench.accuracy.question import Question
+from magicvl.edge.files import append_whole
 from magicvl.edge.pixels import PictureSource
 from magicvl.errors import MagicVLError, UsageError
 
@@ -88,15 +89,10 @@ class Answers:
         self._known[key] = kept
         if self._file < 0:
             return
-        data = f"{json.dumps({'key': key, **about, **asdict(kept)}, ensure_ascii=False)}\n"
-        raw = data.encode(errors="backslashreplace")
-        size = os.fstat(self._file).st_size
+        row = f"{json.dumps({'key': key, **about, **asdict(kept)}, ensure_ascii=False)}\n"
         try:
-            while raw:
-                raw = raw[os.write(self._file, raw) :]
-            os.fsync(self._file)
+            append_whole(self._file, row.encode(errors="backslashreplace"))
         except OSError as error:
-            os.ftruncate(self._file, size)
             raise MagicVLError(
                 f"{self._path}: an answer cannot be written ({error.strerror}); the {len(self._known) - 1:,} before it "
                 f"are safe, the same command goes on after them"

@@ -17,11 +17,14 @@ from typing import Any, Self
 
 from PIL import Image
 
+from magicvl.edge.files import append_whole
 from magicvl.edge.known_hashes import known_sha256
 from magicvl.errors import CheckpointError, MagicVLError, UsageError
 from magicvl.train.samples.sample import Sample
 
 Values = Mapping[str, Any]
+_BEGINNING = b'{"sample": "'
+"""Of each row."""
 _DIGITS = 32
 _MODEL_FILES = (".json", ".safetensors", ".jinja")
 
@@ -51,10 +54,15 @@ class Rows:
         return self._known.get((sample, part))
 
     def add(self, digest: str, sample: Sample, part: str, values: Values) -> None:
-        """Appends what was measured; a process killed after this has it."""
+        """Appends what was measured; when this returns it is on disk. Raises MagicVLError."""
         row = {"sample": digest, "source": sample.source, "id": sample.id, "part": part, "values": values}
-        self._file.write(f"{json.dumps(row)}\n".encode())
-        self._file.flush()
+        try:
+            append_whole(self._file.fileno(), f"{json.dumps(row)}\n".encode())
+        except OSError as error:
+            raise MagicVLError(
+                f"{self.path}: it cannot be written ({error.strerror}); the {len(self._known):,} rows in it are safe, "
+                f"the same command goes on after them"
+            ) from None
         self._known[digest, part] = values
 
     def __enter__(self) -> Self:
@@ -76,7 +84,8 @@ class Rows:
         self._file.seek(0)
         whole = 0
         for number, line in enumerate(self._file, 1):
-            if not line.endswith(b"\n"):
+            cut = not line.endswith(b"\n")
+            if cut and line[: len(_BEGINNING)] == _BEGINNING[: len(line)]:
                 self._file.truncate(whole)
                 break
             whole += len(line)

@@ -167,3 +167,11 @@ def test_a_fingerprint_is_of_the_models_files(tmp_path: Path) -> None:
     assert fingerprint(tmp_path / "two" / "model.safetensors") != fingerprint(tmp_path / "two")
     with pytest.raises(CheckpointError, match="cannot be read"):
         fingerprint(tmp_path / "none")
+
+
+def test_a_file_of_something_else_without_a_line_end_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "terms.jsonl"
+    path.write_bytes(b"somebody's notes")
+    with pytest.raises(UsageError, match="line 1 is no row of complexity"):
+        Rows(path)
+    assert path.read_bytes() == b"somebody's notes"
