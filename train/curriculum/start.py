@@ -23,8 +23,8 @@ from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.curriculum.adapter import with_adapter
 from magicvl.train.curriculum.mixture import Mixture
 from magicvl.train.curriculum.stage import Data, Pictures, Stage
-from magicvl.train.curriculum.vocabulary import build_vocabulary
 from magicvl.train.nano.trainer import smooth_positions
+from magicvl.train.vocabulary import build_vocabulary
 
 CHECKPOINT, ADAPTER = "checkpoint", "adapter"
 CORPUS = 1500

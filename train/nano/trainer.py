@@ -21,10 +21,11 @@ from magicvl.train.nano.batches import IGNORED, Batch, MicroBatches
 from magicvl.train.nano.config import TrainConfig
 from magicvl.train.nano.dense import DenseHead
 from magicvl.train.nano.evaluate import accuracy, held_out_samples, look, model_logits
-from magicvl.train.nano.vocabulary import IMAGE, build_tokenizer
+from magicvl.train.nano.vocabulary import build_tokenizer
 from magicvl.train.plots import plot_run
 from magicvl.train.run_log import trim_log
 from magicvl.train.stop_signal import StopSignal, ignore_interrupt
+from magicvl.train.vocabulary import IMAGE
 
 LOG_NAME = "log.jsonl"
 PLOT_NAME = "curves.png"

@@ -1,4 +1,4 @@
-"""A byte-level BPE vocabulary learned from a stage's own words, for a decoder that starts from nothing."""
+"""A byte-level BPE vocabulary learned from the words of samples, for a decoder that starts from nothing."""
 
 from collections.abc import Iterable
 
@@ -6,11 +6,25 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast
 
 from magicvl.edge.prompt import Pieces
-from magicvl.train.nano.vocabulary import CHAT_TEMPLATE, END
+
+END = "<|end|>"
+IMAGE = "<|image|>"
+CHAT_TEMPLATE = (
+    "{% for m in messages %}"
+    "{% if m['role'] == 'user' %}<|user|>{{ m['content'] }}"
+    "{% elif m['role'] == 'assistant' %}<|assistant|>{{ m['content'] }}<|end|>"
+    "{% else %}{{ raise_exception('only user and assistant speak here, not ' ~ m['role']) }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
 
 
-def build_vocabulary(texts: Iterable[str], size: int, pieces: Pieces, image_token: str) -> PreTrainedTokenizerFast:
-    """Trains it; `size` is the most tokens, special ones included. It can spell any text.
+def build_vocabulary(
+    texts: Iterable[str], size: int, pieces: Pieces, image_token: str = IMAGE, *, rarest: int = 3
+) -> PreTrainedTokenizerFast:
+    """Trains it; `size` is the most tokens, special ones included, `rarest` how often a merge must be seen.
+
+    It can spell any text.
 
     Digits stand alone and the rest is split as in SmolLM2, which llama.cpp knows as `smollm`.
     """
@@ -22,7 +36,7 @@ def build_vocabulary(texts: Iterable[str], size: int, pieces: Pieces, image_toke
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
-        min_frequency=3,
+        min_frequency=rarest,
         special_tokens=[AddedToken(token, special=True, normalized=False) for token in special if token],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
