@@ -56,7 +56,6 @@ class LlmJudge:
         self._context = Context(self._model, MOST_TOKENS, threads or default_threads())
         self._held: list[int] = []
         """Tokens whose keys and values the context has."""
-        self._words = [self._model.tokenise(word, special=False) for word in WORDS]
 
     def close(self) -> None:
         """Frees the model."""
@@ -72,14 +71,30 @@ class LlmJudge:
     def score(self, way: Way, check: Check, case: Case) -> float | None:
         """More is better; None for a case that is too long."""
         if way == "asked":
-            frame = self._tokens(messages(check, case))
-            good, bad = (self._behind(frame, word) for word in self._words)
-            return None if good is None or bad is None else good - bad
-        answer = self._model.tokenise(case.answer[:MOST_CHARACTERS], special=False)
-        if not answer:
-            return None
-        with_it, without = (self._behind(self._tokens(asked), answer) for asked in both_sides(check, case))
-        return None if with_it is None or without is None else (with_it - without) / len(answer)
+            said = self.said(messages(check, case), WORDS)
+            return None if said is None else said[0] - said[1]
+        return self.gain(*both_sides(check, case), case.answer)
+
+    def said(self, asked: Sequence[Message], words: Sequence[str]) -> list[float] | None:
+        """Log probability of each word as what it answers; None where there is no room."""
+        frame = self._tokens(asked)
+        found = [self._behind(frame, self._model.tokenise(word, special=False)) for word in words]
+        known = [each for each in found if each is not None]
+        return known if len(known) == len(words) else None
+
+    def gain(self, with_it: Sequence[Message], without: Sequence[Message], answer: str) -> float | None:
+        """How much likelier an answer is behind one conversation than behind another, in nats a token.
+
+        None where there is no room, or no answer.
+        """
+        more, less = (self.likelihood(asked, answer) for asked in (with_it, without))
+        return None if more is None or less is None else more - less
+
+    def likelihood(self, asked: Sequence[Message], answer: str) -> float | None:
+        """Log probability of an answer, in nats a token; None where there is no room, or no answer."""
+        tokens = self._model.tokenise(answer[:MOST_CHARACTERS], special=False)
+        found = self._behind(self._tokens(asked), tokens) if tokens else None
+        return None if found is None else found / len(tokens)
 
     def _tokens(self, asked: Sequence[Message]) -> list[int]:
         return [
