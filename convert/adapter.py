@@ -105,7 +105,7 @@ class Change:
     source: str
     """Its name in the checkpoint."""
     how: str
-    """`merged`, or `lora.gguf`."""
+    """`merged`, or the name of the file that it is in."""
     change: float
     """Root mean square of what is added over that of the tensor."""
 
@@ -209,6 +209,13 @@ def _problems(adapter: Adapter, found: Mapping[str, list[str]]) -> list[str]:
     return [f"{adapter.directory}: adapter tensors {listing(what, names)}" for what, names in found.items() if names]
 
 
+def encoder_problems(adapter: Adapter, source: Source) -> list[str]:
+    """Why an adapter that has to stay apart cannot: the runtime adds none to the encoder while it computes."""
+    decoder = {tensor.source for tensor in decoder_tensors(source.decoder)}
+    others = [pair.source for pair in adapter.pairs if pair.source not in decoder]
+    return _problems(adapter, {"of the encoder, which a caption adapter cannot change": others})
+
+
 def merge(source: Source, adapter: Adapter, *, llm: bool) -> Source:
     """The checkpoint with the encoder's part of an adapter merged, and with `llm` the decoder's too."""
     decoder = {tensor.source for tensor in decoder_tensors(source.decoder)}
@@ -221,12 +228,16 @@ def merge(source: Source, adapter: Adapter, *, llm: bool) -> Source:
     return replace(source, stored=stored)
 
 
-def changes(adapter: Adapter, source: Source) -> list[Change]:
-    """What the adapter does to each tensor, largest first; `source` is the merged one."""
+def changes(adapter: Adapter, source: Source, file: str) -> list[Change]:
+    """What the adapter does to each tensor, largest first; `source` is the merged one, `file` holds what is not."""
     found = []
     for pair in adapter.pairs:
         stored = source.stored[pair.source]
-        how, base = ("merged", stored.base) if isinstance(stored, Merged) else ("lora.gguf", stored)
+        # What another adapter was merged into is a base like any other.
+        if isinstance(stored, Merged) and stored.pair is pair:
+            how, base = "merged", stored.base
+        else:
+            how, base = file, stored
         size = math.sqrt(_squares(base))
         found.append(Change(pair.source, how, _added(pair) / size if size else math.inf))
     return sorted(found, key=lambda change: -change.change)
@@ -255,7 +266,8 @@ def _lora_tensors(source: Source, adapter: Adapter, kind: gguf.GGMLQuantizationT
     sizes = decoder_sizes(source.decoder)
     due = {tensor.source: tensor for tensor in decoder_tensors(source.decoder)}
     for pair in adapter.pairs:
-        if isinstance(source.stored[pair.source], Merged):
+        stored = source.stored[pair.source]
+        if isinstance(stored, Merged) and stored.pair is pair:
             continue
         tensor = due[pair.source]
         for letter, factor in (("a", pair.down), ("b", pair.up)):

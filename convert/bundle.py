@@ -22,7 +22,7 @@ from magicvl.edge.bundle import LOCK_NAME, FileEntry, Lock, lock_to_json, sha256
 from magicvl.edge.gguf_check import read_gguf
 from magicvl.errors import UsageError
 
-LLM_FILE, MMPROJ_FILE, LORA_FILE = "llm.gguf", "mmproj.gguf", "lora.gguf"
+LLM_FILE, MMPROJ_FILE, LORA_FILE, CAPTION_FILE = "llm.gguf", "mmproj.gguf", "lora.gguf", "caption.gguf"
 
 
 def convert(  # noqa: PLR0913 - each option is a keyword
@@ -36,13 +36,15 @@ def convert(  # noqa: PLR0913 - each option is a keyword
     tokenizer: str | os.PathLike[str] | None = None,
     llm_package: str | None = None,
     lora_type: str = "F32",
+    caption_adapter: str | os.PathLike[str] | None = None,
     force: bool = False,
     steps: Steps | None = None,
 ) -> Report:
     """Converts a checkpoint directory of any known layout to a bundle directory.
 
     `adapter` is a directory of a PEFT LoRA; what it adds to the decoder becomes a file of its own, in `lora_type`, or
-    with `merge` part of the decoder. With `llm_package`, an installed package that carries the very decoder as GGUF,
+    with `merge` part of the decoder. `caption_adapter` is another, of the decoder with the first one; it becomes a file
+    that films alone are described with. With `llm_package`, an installed package that carries the very decoder as GGUF,
     the bundle names that file and has none. `tokenizer` is a directory with the tokenizer, for checkpoints that come
     without. Raises UsageError for an unknown type or a target that exists, CheckpointError that lists everything that
     does not fit, EngineError where quantising fails. Whatever happens, the target is either complete or untouched.
@@ -58,7 +60,17 @@ def convert(  # noqa: PLR0913 - each option is a keyword
     check_target(bundle, source=Path(checkpoint), force=force, mark=LOCK_NAME)
     directory = None if adapter is None else Path(adapter)
     words = None if tokenizer is None else Path(tokenizer)
-    job = preflight(Path(checkpoint), bundle, llm_type, mmproj_type, directory, merged=merge, tokenizer=words)
+    films = None if caption_adapter is None else Path(caption_adapter)
+    job = preflight(
+        Path(checkpoint),
+        bundle,
+        llm_type,
+        mmproj_type,
+        directory,
+        merged=merge,
+        tokenizer=words,
+        caption_directory=films,
+    )
     with beside(bundle) as partial:
         llm = partial / LLM_FILE if entry is None else package_gguf(str(entry.package))
         fallbacks = {
@@ -66,11 +78,17 @@ def convert(  # noqa: PLR0913 - each option is a keyword
             "mmproj": write_vision(job.source, partial / MMPROJ_FILE, mmproj_type, steps),
         }
         paths = {"llm": llm, "mmproj": partial / MMPROJ_FILE}
-        if job.adapter is not None and write_lora(job.source, job.adapter, partial / LORA_FILE, steps, lora_type):
-            paths["lora"] = partial / LORA_FILE
-        changed = [] if job.adapter is None else changes(job.adapter, job.source)
-        report = make_report(job.source, paths, {"llm": llm_type, "mmproj": mmproj_type}, fallbacks, changed)
-        report = replace(report, bundle=os.fspath(target))
+        adapters = (("lora", job.adapter, LORA_FILE), ("caption_lora", job.caption_adapter, CAPTION_FILE))
+        changed = {}
+        for role, found, name in adapters:
+            if found is not None:
+                changed[role] = changes(found, job.source, name)
+                if write_lora(job.source, found, partial / name, steps, lora_type):
+                    paths[role] = partial / name
+        report = make_report(
+            job.source, paths, {"llm": llm_type, "mmproj": mmproj_type}, fallbacks, changed.get("lora", [])
+        )
+        report = replace(report, bundle=os.fspath(target), caption_adapter=changed.get("caption_lora", []))
         if entry is not None:
             report = replace(report, llm_type=f"of {entry.package}")
             check_decoder(read_gguf(llm), job.vocabulary, report.tensors["llm"])

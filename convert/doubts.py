@@ -71,8 +71,9 @@ def bundle_doubts(bundle: Bundle, files: dict[str, GgufFile]) -> list[str]:
             doubts.append(f"{entry.path} has {size:,} bytes, the lock says {entry.size:,}: copy or convert it again")
     try:
         check_pair(bundle.lock, files["llm"], files["mmproj"])
-        if "lora" in files:
-            check_lora(files["llm"], files["lora"])
+        for role in ("lora", "caption_lora"):
+            if role in files:
+                check_lora(files["llm"], files[role])
     except BundleError as error:
         doubts.append(str(error))
     if not bundle.lock.parity:

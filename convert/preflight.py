@@ -10,7 +10,7 @@ from typing import TypeVar
 import gguf
 from gguf import GGMLQuantizationType as Type
 
-from magicvl.convert.adapter import Adapter, adapter_problems, merge, open_adapter, place
+from magicvl.convert.adapter import Adapter, adapter_problems, encoder_problems, merge, open_adapter, place
 from magicvl.convert.checkpoint import DTYPES, Checkpoint, StoredTensor, open_checkpoint
 from magicvl.convert.content import largest
 from magicvl.convert.decoder import decoder_tensors
@@ -40,6 +40,7 @@ class Job:
     """With an adapter's part merged where it is to be."""
     vocabulary: Vocabulary
     adapter: Adapter | None
+    caption_adapter: Adapter | None = None
 
 
 def preflight(
@@ -51,6 +52,7 @@ def preflight(
     *,
     merged: bool,
     tokenizer: Path | None = None,
+    caption_directory: Path | None = None,
 ) -> Job:
     """Looks at everything there is. Raises CheckpointError that names all problems in one line.
 
@@ -66,21 +68,28 @@ def preflight(
     unused = set(left_out(source)) if source else set()
     stored = {name: tensor for name, tensor in checkpoint.tensors.items() if name not in unused}
     problems += _content(stored, _narrow(source, llm_type, mmproj_type) if source else set())
-    adapter = None
+    adapter = captions = None
     if source is not None:
         problems += tensor_problems(source)
-        if adapter_directory is not None:
-            adapter = _try(lambda: open_adapter(adapter_directory), directory, problems)
-            if adapter is not None:
-                adapter, unclear = place(adapter, source)
-                problems += [*unclear, *adapter_problems(adapter, source)]
+        adapter = _adapter(adapter_directory, source, directory, problems)
+        captions = _adapter(caption_directory, source, directory, problems)
+        problems += [] if captions is None else encoder_problems(captions, source)
         problems += _disk(source, target, llm_type, mmproj_type)
     if problems or source is None or vocabulary is None:
         count = f"{len(problems)} problems: " if len(problems) > 1 else ""
         raise CheckpointError(f"{directory}: {count}{'; '.join(problems)}")
     if adapter is not None:
         source = merge(source, adapter, llm=merged)
-    return Job(source, vocabulary, adapter)
+    return Job(source, vocabulary, adapter, captions)
+
+
+def _adapter(where: Path | None, source: Source, directory: Path, problems: list[str]) -> Adapter | None:
+    """The adapter of a directory with its matrices in their places, where there is one that can be read."""
+    if where is None or (found := _try(lambda: open_adapter(where), directory, problems)) is None:
+        return None
+    placed, unclear = place(found, source)
+    problems += [*unclear, *adapter_problems(placed, source)]
+    return placed
 
 
 def _try(ask: Callable[[], T], directory: Path, problems: list[str]) -> T | None:

@@ -38,6 +38,8 @@ class Report:
     """Every tensor of each half and the error that its type made, worst first."""
     adapter: list[Change] = field(default_factory=list)
     """What an adapter changed, and by how much."""
+    caption_adapter: list[Change] = field(default_factory=list)
+    """What the caption adapter changes, and by how much."""
 
     def to_json(self) -> dict[str, Any]:
         """The object that `magicvl convert --json` prints."""
@@ -46,7 +48,7 @@ class Report:
     def for_lock(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The short part, for the lock's provenance, and the long one, for its report."""
         data = self.to_json()
-        long = {"tensors": data.pop("tensors"), "adapter": data.pop("adapter")}
+        long = {key: data.pop(key) for key in ("tensors", "adapter", "caption_adapter")}
         return {key: value for key, value in data.items() if key not in ("bundle", "bytes", "files")}, long
 
     def to_text(self) -> str:
@@ -58,7 +60,10 @@ class Report:
             merged = sum(change.how == "merged" for change in self.adapter)
             apart = len(self.adapter) - merged
             lines.append(f"  adapter: {merged} tensors merged, {apart} in lora.gguf; the largest changes:")
-            lines += [f"    {_percent(c.change)}  {c.how:<9}  {c.source}" for c in self.adapter[:SHOWN]]
+            lines += _largest(self.adapter)
+        if self.caption_adapter:
+            lines.append(f"  caption adapter: {len(self.caption_adapter)} tensors; the largest changes:")
+            lines += _largest(self.caption_adapter)
         lines += [f"  left out on purpose: {name}" for name in self.left_out]
         return "\n".join(lines)
 
@@ -97,6 +102,10 @@ def make_report(
         tensors=losses(source, halves["llm"], halves["mmproj"]),
         adapter=adapter,
     )
+
+
+def _largest(found: list[Change]) -> list[str]:
+    return [f"    {_percent(c.change)}  {c.how:<9}  {c.source}" for c in found[:SHOWN]]
 
 
 def _types(found: list[Loss]) -> str:

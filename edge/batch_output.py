@@ -85,6 +85,7 @@ def lock_digest(lock: Lock) -> str:
     told = lock_to_json(lock)
     for name in ("provenance", "report", "parity"):
         del told[name]
+    told["files"].pop("caption_lora", None)
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

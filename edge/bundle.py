@@ -3,6 +3,8 @@
 bundle/
   llm.gguf       the decoder, its tokenizer and chat template
   mmproj.gguf    encoder and projector
+  lora.gguf      perhaps: an adapter of the decoder
+  caption.gguf   perhaps: another, on top of it, for films alone
   magicvl.json   the lock: sizes, hashes, shapes, how pictures are cut, what stands around tiles
 """
 
@@ -111,7 +113,8 @@ class Lock:
 
     name: str
     files: dict[str, FileEntry]
-    """Keys `llm` and `mmproj`, and `lora` where an adapter of the decoder comes along."""
+    """Keys `llm` and `mmproj`; `lora` where an adapter of the decoder comes along, `caption_lora` where one does that
+    captions of films alone are written with."""
     vision: VisionInfo
     language: LanguageInfo
     picture: PictureInfo
@@ -124,6 +127,11 @@ class Lock:
     lora_scale: float = 1.0
     """What the decoder's adapter is multiplied with, beside its own alpha / rank."""
     format: int = LOCK_FORMAT
+
+    @property
+    def answering(self) -> dict[str, FileEntry]:
+        """The files that decide what is said about pictures."""
+        return {role: entry for role, entry in sorted(self.files.items()) if role != "caption_lora"}
 
     @property
     def grid(self) -> Grid:
@@ -240,7 +248,7 @@ def sha256(path: Path) -> str:
 
 
 def _roles(files: dict[str, Any]) -> list[str]:
-    return ["llm", "mmproj", *(["lora"] if "lora" in files else [])]
+    return ["llm", "mmproj", *(role for role in ("lora", "caption_lora") if role in files)]
 
 
 def _finite(value: Any) -> float:

@@ -69,7 +69,7 @@ def calibration_key(lock: Lock, threads: int | None) -> dict[str, object]:
     """What the numbers depend on, beside what else the machine does; `threads` is None for the fastest count."""
     return {
         "format": FORMAT,
-        "files": {role: entry.sha256 for role, entry in sorted(lock.files.items())},
+        "files": {role: entry.sha256 for role, entry in lock.answering.items()},
         "picture": repr(lock.grid),
         "library": _library(),
         "processor": processor(),

@@ -39,7 +39,7 @@ def draw_plan(picture: Image.Image, plan: Plan, grid: Grid) -> Image.Image:
     for box in boxes:
         _border(pen, box)
     for number, box in enumerate(boxes):
-        _number(pen, box, str(number))
+        label(pen, box, str(number))
     return Image.alpha_composite(canvas.convert("RGBA"), layer).convert("RGB")
 
 
@@ -77,7 +77,8 @@ def _border(pen: ImageDraw.ImageDraw, box: Box) -> None:
         pen.rectangle((left + inset, top + inset, right - 1 - inset, bottom - 1 - inset), outline=colour)
 
 
-def _number(pen: ImageDraw.ImageDraw, box: Box, text: str) -> None:
+def label(pen: ImageDraw.ImageDraw, box: Box, text: str) -> None:
+    """Words in the upper left corner of a box, on dark ground, of a size that suits it; for layers in RGBA."""
     left, top, right, bottom = box
     font = ImageFont.load_default(max(10, min(right - left, bottom - top) // 8))
     place = (left + 6, top + 4)

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack, cast
 
+import numpy as np
+
 from magicvl.edge.answer import Answer, FinishReason, OptionArguments, Options, Progress, Timings, Usage, drain
 from magicvl.edge.bundle import read_bundle
 from magicvl.edge.calibration_file import best_threads
@@ -35,11 +37,15 @@ from magicvl.edge.session import Overflow, Session
 from magicvl.edge.session_file import load_session, save_session
 from magicvl.edge.tile_cache import DISK_BYTES, MEMORY_BYTES, Floats, TileCache
 from magicvl.edge.variant import ServerProgram
-from magicvl.errors import EngineError, UsageError
+from magicvl.edge.video.asked import CaptionArguments
+from magicvl.edge.video.asked import asked as make_asked
+from magicvl.errors import CutShortError, EngineError, UsageError
 
 if TYPE_CHECKING:
     from magicvl.edge.inproc import InProcess
     from magicvl.edge.llama import Context
+    from magicvl.edge.video.captioned import Captioned
+    from magicvl.edge.video.open_film import FilmSource
 
 Pictures = PictureSource | Sequence[PictureSource]
 
@@ -113,8 +119,10 @@ class Engine:
         llm, mmproj = read_gguf(found.path("llm")), read_gguf(found.path("mmproj"))
         check_pair(self.lock, llm, mmproj)
         lora = read_gguf(found.path("lora")) if "lora" in self.lock.files else None
-        if lora is not None:
-            check_lora(llm, lora)
+        captions = read_gguf(found.path("caption_lora")) if "caption_lora" in self.lock.files else None
+        for adapter in (lora, captions):
+            if adapter is not None:
+                check_lora(llm, adapter)
         check_memory(found, llm, mmproj, first_room(self.context) if serving else None, key_type=key_type)
         self._template = chat_template(llm)
         self._busy = threading.Lock()
@@ -128,6 +136,7 @@ class Engine:
             self.context,
             sequences,
             key_type,
+            None if captions is None else captions.path,
         )
         self.runtime: Runtime
         if isinstance(chosen, ServerProgram):
@@ -211,6 +220,21 @@ class Engine:
             planned(request.plans)
         return self.generate(request, options, None, started, progress)
 
+    def caption(
+        self, film: "FilmSource", *, progress: Progress | None = None, **asked: Unpack[CaptionArguments]
+    ) -> "Captioned":
+        """What is seen in a film: its subjects with their attributes and actions, and a caption.
+
+        `film` is the path of a film file (with the extra `video`), of a GIF, animated WebP or PNG, or of a folder of
+        pictures, or a `magicvl.edge.video.film.Film`. `frames` are looked at, chosen by `choose` (`uniform`, `scenes`)
+        from `start` to `end` in seconds; `budget` bounds their visual tokens together; at most `window` are described
+        at once. `fps` is of a folder. The rest is as in `stream`, for each window.
+        Raises FilmError, PictureError, UsageError, EngineError.
+        """
+        from magicvl.edge.video.caption import Watcher, caption
+
+        return caption(self, film, make_asked(**asked), Watcher(progress or silent))
+
     def session(self, *, system: str | None = None, overflow: Overflow = "error") -> Session:
         """A conversation of several turns; see `magicvl.edge.session.Session`."""
         return Session(self, system=system, overflow=overflow)
@@ -282,6 +306,12 @@ class Engine:
             )
         return request
 
+    def text_tokens(self, messages: Sequence[Message], plans: Sequence[Plan]) -> int:
+        """Tokens of the words of messages, and of what stands around their pictures, which have these plans."""
+        blank = np.empty((0, 0, 3), np.uint8)
+        pictures = [CutPicture(each, (blank,) * len(each.tile_boxes)) for each in plans]
+        return prepare(messages, pictures, self.lock, self.runtime, self._template).text_tokens
+
     def generate(
         self,
         request: Request,
@@ -328,14 +358,14 @@ class Engine:
             self._busy.release()
 
 
-def _cut_short(grammar: Grammar, reason: FinishReason, tokens: int, context: int) -> EngineError:
+def _cut_short(grammar: Grammar, reason: FinishReason, tokens: int, context: int) -> CutShortError:
     """The error of an answer that must be whole and is not."""
     if reason == "length":
         limit, way_out = f"max tokens {tokens:,}", "raise max tokens"
     else:
         limit = f"the context of {context:,} tokens, {tokens:,} of them the answer's,"
         way_out = "set a budget, give fewer pictures or a shorter prompt"
-    return EngineError(
+    return CutShortError(
         f"the answer reached {limit} before it was complete by its {grammar.kind}: {way_out}, or ask for less"
     )
 

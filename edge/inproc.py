@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from magicvl.edge.answer import Options, Progress
-from magicvl.edge.llama import KEY_BLOCK, Adapter, Context, Floats, Model, Vision, batches, library_build
+from magicvl.edge.llama import (
+    KEY_BLOCK,
+    Adapter,
+    Context,
+    Floats,
+    Model,
+    Vision,
+    apply_adapters,
+    batches,
+    library_build,
+)
 from magicvl.edge.memory import check_context, token_bytes
 from magicvl.edge.picking import picker
 from magicvl.edge.pixels import Pixels
@@ -39,13 +49,15 @@ class InProcess:
                     f"{KEY_BLOCK}; keep f16"
                 )
             lock = setup.lock
-            self._adapter = None if setup.lora is None else Adapter(setup.lora, self.model, lock.lora_scale)
+            self._adapters = [] if setup.lora is None else [Adapter(setup.lora, self.model, lock.lora_scale)]
             self.vision = owned.enter_context(
                 Vision(setup.mmproj, self.model, lock.grid.unit, lock.grid.tile_tokens, setup.threads)
             )
             self.tiles = tiles
             self.sequences = Sequences(self.make_context, setup.sequences, setup.context)
             owned.callback(self.sequences.close)
+            self._captions: Sequences | None = None
+            owned.callback(self._close_captions)
             self._owned = owned.pop_all()
         self.build = library_build()
         self._encoder = f"{lock.files['mmproj'].sha256} {self.build}".encode()
@@ -60,11 +72,30 @@ class InProcess:
 
     def make_context(self, size: int, sequences: int) -> Context:
         """A context of the decoder, adapter and all; the caller closes it. Raises EngineError where it does not fit."""
+        return self._make_context(size, sequences, self._adapters)
+
+    def _make_context(self, size: int, sequences: int, adapters: Sequence[Adapter]) -> Context:
         check_context(self._token_bytes, size)
         context = Context(self.model, size, self._setup.threads, sequences, self._setup.key_type)
-        if self._adapter is not None:
-            self._adapter.apply(context)
+        if adapters:
+            apply_adapters(adapters, context)
         return context
+
+    def _sequences_of(self, request: Request) -> Sequences:
+        """Where a request is read: with the caption adapter keys and values are others, so they lie elsewhere."""
+        if not request.captions or self._setup.caption_lora is None:
+            return self.sequences
+        if self._captions is None:
+            # Loaded with the first film: who asks about pictures alone does not pay for it.
+            adapters = [*self._adapters, Adapter(self._setup.caption_lora, self.model, 1.0)]
+            self._captions = Sequences(
+                lambda size, sequences: self._make_context(size, sequences, adapters), 1, self._setup.context
+            )
+        return self._captions
+
+    def _close_captions(self) -> None:
+        if self._captions is not None:
+            self._captions.close()
 
     def answer(
         self, request: Request, options: Options, owner: object, room: int, clock: Clock, progress: Progress
@@ -109,7 +140,7 @@ class InProcess:
     def prefill(self, request: Request, owner: object, room: int, clock: Clock, progress: Progress) -> "Prefilled":
         """Feeds what is not held yet of a prompt to the context; makes the last one's logits."""
         elements = self._elements(request)
-        context, slot, held = self.sequences.begin(owner, elements, room)
+        context, slot, held = self._sequences_of(request).begin(owner, elements, room)
         cached = context.position
         number = tiles = 0
 

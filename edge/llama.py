@@ -379,13 +379,19 @@ class Adapter:
             raise _error(f"{path}: llama.cpp cannot load this adapter")
 
     def apply(self, context: Context) -> None:
-        """Adds the adapter to all that the context computes from now on."""
-        adapters = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(self.pointer)
-        scales = (ctypes.c_float * 1)(self.scale)
-        with _uninterrupted():
-            status = llama_cpp.llama_set_adapters_lora(context.pointer, adapters, 1, scales)
-        if status:
-            raise _error(f"{self.path}: llama.cpp cannot apply this adapter (status {status})")
+        """Adds the adapter alone to all that the context computes from now on."""
+        apply_adapters([self], context)
+
+
+def apply_adapters(adapters: Sequence[Adapter], context: Context) -> None:
+    """Adds adapters to all that the context computes from now on, in place of those that it had."""
+    pointers = (llama_cpp.llama_adapter_lora_p_ctypes * len(adapters))(*(each.pointer for each in adapters))
+    scales = (ctypes.c_float * len(adapters))(*(each.scale for each in adapters))
+    with _uninterrupted():
+        status = llama_cpp.llama_set_adapters_lora(context.pointer, pointers, len(adapters), scales)
+    if status:
+        names = " and ".join(str(each.path) for each in adapters)
+        raise _error(f"{names}: llama.cpp cannot apply this adapter (status {status})")
 
 
 class Sampler(_Owner):

@@ -7,7 +7,8 @@ import io
 import os
 import stat
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +51,16 @@ def open_picture(source: PictureSource, name: str | None = None) -> Image.Image:
         _check_size(source, name or "picture")
         return _upright_rgb(source, name or "picture")
     name = name or ("picture" if isinstance(source, bytes) else os.fspath(source))
+    with open_header(source, name) as picture:
+        return _upright_rgb(picture, name)
+
+
+@contextmanager
+def open_header(source: str | os.PathLike[str] | bytes, name: str) -> Iterator[Image.Image]:
+    """A picture's file whose header was checked; no pixel is decoded yet. Raises PictureError that calls it `name`."""
     with _open(source, name) as picture:
         _check_size(picture, name)
-        return _upright_rgb(picture, name)
+        yield picture
 
 
 def check_header(source: str | os.PathLike[str]) -> tuple[int, int]:
@@ -60,17 +68,14 @@ def check_header(source: str | os.PathLike[str]) -> tuple[int, int]:
 
     Raises PictureError where `open_picture` would for the header alone.
     """
-    name = os.fspath(source)
-    with _open(source, name) as picture:
-        _check_size(picture, name)
+    with open_header(source, os.fspath(source)) as picture:
         return picture.width, picture.height
 
 
 def read_header(source: str | os.PathLike[str]) -> Header:
     """What a picture's header says; no pixel is decoded. Raises PictureError where `open_picture` would for it."""
     name = os.fspath(source)
-    with _open(source, name) as picture:
-        _check_size(picture, name)
+    with open_header(source, name) as picture:
         turned = False
         # What is wrong with them is said when the picture is opened.
         with suppress(OSError, SyntaxError, ValueError, EOFError):

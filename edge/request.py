@@ -26,6 +26,8 @@ class Request:
     text_tokens: int
     texts: tuple[str, ...] = ()
     """What each run of token ids says, its special tokens spelled out."""
+    captions: bool = False
+    """Whether the bundle's caption adapter answers, where it has one."""
 
     @property
     def image_tokens(self) -> int:

@@ -45,6 +45,8 @@ class Setup:
     """Conversations whose keys and values are held at once."""
     key_type: str
     """One of magicvl.edge.decoding.KEY_TYPES."""
+    caption_lora: Path | None = None
+    """The adapter of requests that are captions, on top of `lora`."""
 
 
 @dataclass

@@ -108,7 +108,7 @@ def _words(session: Session, held: Sequence[Element]) -> dict[str, object]:
 
 
 def _model(lock: Lock) -> dict[str, str]:
-    return {name: entry.sha256 for name, entry in sorted(lock.files.items())}
+    return {name: entry.sha256 for name, entry in lock.answering.items()}
 
 
 def _session(engine: "Engine", data: dict[str, Any], file: zipfile.ZipFile) -> Session:

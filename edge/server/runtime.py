@@ -5,6 +5,7 @@ The encoder's time is part of the prompt's. It keeps as much context as was aske
 with twice as much, where a request needs more.
 """
 
+import os
 import secrets
 import subprocess
 from collections.abc import Generator, Sequence
@@ -12,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +94,7 @@ class ServerRuntime:
         for again in (False, True):
             hearing = _Hearing(request, room, clock, progress)
             with self._keeper.use() as server:
-                body = self._body(self._prompt(request), options, owner, room, seed)
+                body = self._body(self._prompt(request), options, owner, room, seed) | self._adapters(request)
                 try:
                     with closing(server.client.stream("/completion", body)) as events:
                         for _ in hearing.take(events):
@@ -153,7 +154,7 @@ class ServerRuntime:
     def _start(self) -> ServerProcess:
         """A server that is ready and has been looked at. Raises EngineError."""
         setup = self._setup
-        server = ServerProcess(self._program.path, self._arguments(), setup.lora and setup.lora.absolute().parent)
+        server = ServerProcess(self._program.path, self._arguments(), _beside(_adapters(setup)))
         try:
             server.wait_until_ready()
             self._look_at(server.client)
@@ -204,10 +205,13 @@ class ServerRuntime:
         for option in _OPTIONAL:
             if self._program.build is not None or option[0] in _help(self._program.path):
                 arguments += option
-        if setup.lora is not None:
-            # The option splits paths at commas and colons; the server is started beside the file.
-            scaled = f"{setup.lora.name}:{setup.lock.lora_scale:g}"
-            arguments += ["--lora-scaled", scaled]
+        if adapters := _adapters(setup):
+            # The option splits paths at commas and colons; the server is started beside the files.
+            beside = _beside(adapters)
+            names = (os.path.relpath(each.path, beside) for each in adapters)
+            scales = ("0" if each.captions else f"{each.scale:g}" for each in adapters)
+            scaled = (f"{name}:{scale}" for name, scale in zip(names, scales, strict=True))
+            arguments += ["--lora-scaled", ",".join(scaled)]
         return arguments
 
     def _make_room(self, tokens: int) -> None:
@@ -250,6 +254,17 @@ class ServerRuntime:
         }
         return body if options.grammar is None else body | {"grammar": options.grammar.gbnf}
 
+    def _adapters(self, request: Request) -> dict[str, object]:
+        """Which adapters answer.
+
+        Said with every request where they are not always the same: a server that is not told takes its own, but goes on
+        from what it read with others.
+        """
+        if self._setup.caption_lora is None:
+            return {}
+        scales = [0.0 if each.captions > request.captions else each.scale for each in _adapters(self._setup)]
+        return {"lora": [{"id": number, "scale": scale} for number, scale in enumerate(scales)]}
+
     def _complete(self, hearing: "_Hearing") -> None:
         """Finds the ids that the server did not tell: it says a character of several tokens by the last one's."""
         said = hearing.said
@@ -280,6 +295,26 @@ def _help(program: Path) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.decode("utf-8", "replace")
+
+
+class _Adapter(NamedTuple):
+    """An adapter of the decoder."""
+
+    path: Path
+    scale: float
+    captions: bool
+    """Whether it is for captions alone."""
+
+
+def _adapters(setup: Setup) -> list[_Adapter]:
+    """The adapters in the server's order."""
+    found = ((setup.lora, setup.lock.lora_scale, False), (setup.caption_lora, 1.0, True))
+    return [_Adapter(path, scale, captions) for path, scale, captions in found if path is not None]
+
+
+def _beside(adapters: Sequence[_Adapter]) -> Path | None:
+    """The folder that the server is started in."""
+    return adapters[0].path.absolute().parent if adapters else None
 
 
 def _takes_parts(client: Client, ids: list[int]) -> bool:

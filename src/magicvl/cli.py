@@ -239,6 +239,84 @@ def chat(  # noqa: PLR0913, PLR0917 - each option is a parameter
 
 
 @app.command()
+def caption(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    film: Annotated[
+        Path,
+        typer.Argument(
+            help="A film (mp4, mov, webm, mkv, avi and others, with the extra video), a GIF, an animated WebP or PNG, "
+            "or a folder of pictures.",
+            show_default=False,
+        ),
+    ],
+    model: Model = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", "-p", help="What to ask. [default: what captions were trained with]")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="How many frames to look at. [default: one a second, 8 to 64]")
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            help="Most visual tokens of all frames together; fewer frames, and then smaller ones. [default: those of a "
+            "full tile for each frame]"
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            help="Most frames that are described at once; a longer film goes in parts. [default: 16, or what the "
+            "context holds]"
+        ),
+    ] = None,
+    choose: Annotated[
+        Literal["uniform", "scenes"],
+        typer.Option(help="Frames spread evenly, or over the film's scenes, which decodes it once more."),
+    ] = "uniform",
+    fps: Annotated[
+        float | None, typer.Option(help="Pictures a second, of a folder. [default: 1]", show_default=False)
+    ] = None,
+    start: Annotated[float | None, typer.Option(help="Where to begin, in seconds. [default: the beginning]")] = None,
+    end: Annotated[float | None, typer.Option(help="Where to stop, in seconds. [default: the end]")] = None,
+    max_tokens: Annotated[int, typer.Option(help="Most tokens of the description of each part.")] = 1024,
+    temperature: Temperature = 0.0,
+    top_p: TopP = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    cache: Cache = None,
+    cache_size: CacheSize = None,
+    key_type: KeyType = None,
+    runtime: Runtime = "auto",
+    as_json: Json = False,
+    draw: Annotated[
+        Path | None, typer.Option(help="Save the frames that were looked at, with their times, as PNG.")
+    ] = None,
+    force: Force = False,
+    debug: Debug = False,
+) -> None:
+    """Describe a film: who or what is seen in it, what it does and when, and a caption.
+
+    Which frames are looked at is said on stderr. A description that does not become whole is an error.
+    """
+    from magicvl.caption_command import CaptionCall, caption_film
+    from magicvl.edge.video.asked import Asked
+    from magicvl.edge.video.description import PROMPT
+    from magicvl.edge.video.share import Wish
+
+    wish, words = Wish(frames, budget, window), PROMPT if prompt is None else prompt
+    asked = Asked(words, wish, choose, None, start, end, max_tokens, temperature, top_p, seed)
+    folder, cache_bytes = _cache(cache, cache_size, runtime)
+    call = CaptionCall(film, fps, asked, draw, force)
+    made = caption_film(
+        call, lambda: _engine(model, threads, folder, cache_bytes, key_type, runtime), note, progress_line()
+    )
+    if as_json:
+        print_json(made.to_json())
+    else:
+        print(made.to_text())
+
+
+@app.command()
 def plan(  # noqa: PLR0913, PLR0917 - each option is a parameter
     images: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP or GIF.", show_default=False)],
     model: Model = None,
@@ -290,7 +368,11 @@ def convert(  # noqa: PLR0913, PLR0917 - each option is a parameter
     adapter: Annotated[
         Path | None, typer.Option(help="Directory of a PEFT LoRA; its part of the decoder becomes lora.gguf.")
     ] = None,
-    lora_type: Annotated[str, typer.Option(help="Type of lora.gguf: F32 or F16.")] = "F32",
+    lora_type: Annotated[str, typer.Option(help="Type of lora.gguf and caption.gguf: F32 or F16.")] = "F32",
+    caption_adapter: Annotated[
+        Path | None,
+        typer.Option(help="Directory of a PEFT LoRA of the decoder that films alone are described with: caption.gguf."),
+    ] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Merge the adapter into the decoder instead.")] = False,
     llm_package: Annotated[
         str | None,
@@ -315,6 +397,7 @@ def convert(  # noqa: PLR0913, PLR0917 - each option is a parameter
             mmproj_type=mmproj_type,
             adapter=adapter,
             lora_type=lora_type,
+            caption_adapter=caption_adapter,
             merge=merge,
             llm_package=llm_package,
             tokenizer=tokenizer,
@@ -337,9 +420,12 @@ def restore(
     """Turn a bundle back into a checkpoint in F32, to fine-tune it or to compare with it."""
     from magicvl.convert.progress import bar
     from magicvl.convert.restore import restore as make_checkpoint
+    from magicvl.edge.bundle import read_bundle
 
     with bar() as steps:
         make_checkpoint(bundle, checkpoint, force=force, steps=steps)
+    if "caption_lora" in read_bundle(bundle).lock.files:
+        note(f"{bundle}: its caption adapter stays there; a checkpoint has none")
     print(checkpoint)
 
 

@@ -29,7 +29,7 @@ def loaded_by(code: str) -> set[str]:
 def test_the_edge_lane_needs_neither_torch_nor_transformers() -> None:
     found = loaded_by("\n".join(f"import magicvl.edge.{name}" for name in EDGE))
     assert "llama_cpp" in found
-    assert not found & {"torch", "transformers", "tokenizers", "safetensors", "accelerate", "gguf"}
+    assert not found & {"torch", "transformers", "tokenizers", "safetensors", "accelerate", "gguf", "av"}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def test_the_edge_lane_needs_neither_torch_nor_transformers() -> None:
         "import magicvl.edge.plan, magicvl.edge.prompt, magicvl.edge.gguf_check, magicvl.edge.bundle",
         "from magicvl.cli import run; assert run(['--help']) == 0",
         "from magicvl.cli import run; assert run(['ask', '--help']) == 0",
+        "from magicvl.cli import run; assert run(['caption', '--help']) == 0",
     ],
 )
 def test_light_things_load_neither_numpy_nor_native_code(code: str) -> None:

@@ -27,7 +27,7 @@ from llama_cpp import llama_cpp
 from PIL import Image
 
 from magicvl.edge.gguf_check import read_gguf
-from magicvl.edge.llama import Adapter, Context, Follower, Model, Sampler, Vision
+from magicvl.edge.llama import Adapter, Context, Follower, Model, Sampler, Vision, apply_adapters
 from magicvl.edge.picking import GrammarPicker, Picker
 from magicvl.edge.pixels import Pixels
 
@@ -62,6 +62,8 @@ class Slot:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.held: list[int | bytes] = []
+        self.scales: list[float] = []
+        """Of the adapters that what is held was read with."""
 
 
 class Machine:
@@ -76,15 +78,29 @@ class Machine:
         self.unit = int(os.environ.get("STANDIN_UNIT", "32"))
         self.vision = self.owned.enter_context(Vision(options.mmproj, self.model, self.unit, most, options.threads))
         self.options = options
+        self.adapters = [
+            Adapter(Path(name), self.model, float(scale))
+            for name, _, scale in (each.rpartition(":") for each in filter(None, options.lora_scaled.split(",")))
+        ]
+        self.scales = [each.scale for each in self.adapters]
         self.slots = [self._slot() for _ in range(options.parallel)]
         self.encoded = 0
 
     def _slot(self) -> Slot:
         context = self.owned.enter_context(Context(self.model, self.options.ctx_size, self.options.threads))
-        if self.options.lora_scaled:
-            name, _, scale = self.options.lora_scaled.rpartition(":")
-            Adapter(Path(name), self.model, float(scale)).apply(context)
         return Slot(context)
+
+    def _adapt(self, slot: Slot, body: dict[str, Any]) -> None:
+        """Sets the adapters of a request. As the original: only one that names its own forgets what others read."""
+        scales = list(self.scales)
+        if asked := body.get("lora"):
+            named = {each["id"]: each["scale"] for each in asked}
+            scales = [named.get(number, 0.0) for number in range(len(self.adapters))]
+            slot.held = slot.held if scales == slot.scales else []
+        for adapter, scale in zip(self.adapters, scales, strict=True):
+            adapter.scale = scale
+        slot.scales = scales
+        apply_adapters(self.adapters, slot.context)
 
     def tokens_of(self, prompt: Any) -> list[int | bytes]:
         """Ids and pictures (PPM) in order."""
@@ -121,6 +137,7 @@ class Machine:
         prompt = self.tokens_of(body["prompt"])
         total = sum(map(self.count, prompt))
         slot = self.slots[body.get("id_slot", 0)]
+        self._adapt(slot, body)
         began = time.perf_counter()
         same = next((i for i, (a, b) in enumerate(zip(slot.held, prompt, strict=False)) if a != b), None)
         kept = min(len(slot.held), len(prompt) - 1) if same is None else min(same, len(prompt) - 1)
@@ -293,7 +310,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     for name in (*ignored, "image-min-tokens", "fit", "mtmd-batch-max-tokens"):
         kinds[name] = str
     for name, kind in kinds.items():
-        parser.add_argument(f"--{name}", type=kind)
+        parser.add_argument(f"--{name}", type=kind, default="" if name == "lora-scaled" else None)
     flags = ("no-mmproj-offload", "no-context-shift", "no-warmup", "no-slots", "no-webui", "kv-unified", "offline")
     for flag in (*flags, "no-jinja"):
         parser.add_argument(f"--{flag}", action="store_true")
