@@ -118,16 +118,24 @@ def _draw_shape(
     if small:
         x, y = size[0] / 2, size[1] / 2
     fill = _shade(rng, shape.colour, 12)
-    box = (x - radius, y - radius, x + radius, y + radius)
     turn = math.radians(rng.uniform(-12, 12))
     for pen, ink in ((canvas, fill), (owned, number)):
-        if shape.kind == "circle":
-            pen.ellipse(box, fill=ink)
-        elif shape.kind == "ring":
-            pen.ellipse(box, outline=ink, width=max(3, round(radius * 0.38)))
-        else:
-            pen.polygon(_turned(OUTLINES[shape.kind], turn, x, y, radius), fill=ink)
+        paint_shape(pen, shape.kind, (x, y), radius, turn, ink)
     return x / _OVER, y / _OVER
+
+
+def paint_shape(
+    pen: ImageDraw.ImageDraw, kind: str, middle: tuple[float, float], radius: float, turn: float, ink: Rgb | int
+) -> None:
+    """Fills a shape of SHAPES whose box is 2 `radius` px wide before it is turned, by `turn` radians clockwise."""
+    x, y = middle
+    box = (x - radius, y - radius, x + radius, y + radius)
+    if kind == "circle":
+        pen.ellipse(box, fill=ink)
+    elif kind == "ring":
+        pen.ellipse(box, outline=ink, width=max(3, round(radius * 0.38)))
+    else:
+        pen.polygon(_turned(OUTLINES[kind], turn, x, y, radius), fill=ink)
 
 
 def _turned(

@@ -39,7 +39,7 @@ def draw_backdrop(
     colour = _colour(rng, means, named)
     textures = TRAINING_BACKGROUNDS if split in ("train", "validation") else HELD_OUT_BACKGROUNDS
     texture = rng.choice(("plain", "gradient") if ground == "plain" else textures)
-    return Backdrop(_TEXTURES[texture](rng, _shaded(rng, colour, 10), _shaded(rng, colour, 22), size), colour)
+    return Backdrop(TEXTURES[texture](rng, _shaded(rng, colour, 10), _shaded(rng, colour, 22), size), colour)
 
 
 def _colour(rng: random.Random, means: Sequence[Rgb], named: Sequence[str]) -> str:
@@ -136,7 +136,7 @@ def _step(rng: random.Random, size: tuple[int, int]) -> int:
     return max(5, round(min(size) * rng.uniform(0.04, 0.16)))
 
 
-_TEXTURES = {
+TEXTURES = {
     "plain": _plain,
     "gradient": _gradient,
     "noise": _noise,
@@ -145,3 +145,4 @@ _TEXTURES = {
     "checks": _checks,
     "dots": _dots,
 }
+"""What paints a ground: from the random state, its colour, a second one, and width and height in px."""
