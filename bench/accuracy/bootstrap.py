@@ -29,7 +29,7 @@ def mean_interval(values: Sequence[float], clusters: Sequence[str]) -> Interval:
     means = sums / counts
     if np.ptp(means) < 1e-12:
         return wilson(float(means[0]), len(means))
-    return _percentiles(_resampled(sums, counts))
+    return percentiles(_resampled(sums, counts))
 
 
 def difference(values: Sequence[float], others: Sequence[float], clusters: Sequence[str]) -> tuple[float, Interval]:
@@ -39,7 +39,7 @@ def difference(values: Sequence[float], others: Sequence[float], clusters: Seque
     others the interval is the difference alone.
     """
     sums, counts = _totals(np.subtract(values, others).tolist(), clusters)
-    return float(sums.sum() / counts.sum()), _percentiles(_resampled(sums, counts))
+    return float(sums.sum() / counts.sum()), percentiles(_resampled(sums, counts))
 
 
 def wilson(share: float, asked: int) -> Interval:
@@ -69,6 +69,7 @@ def _resampled(sums: Floats, counts: Floats) -> Floats:
     return np.concatenate(means)
 
 
-def _percentiles(means: Floats) -> Interval:
+def percentiles(means: Floats) -> Interval:
+    """The 95 % interval of resampled values."""
     low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(low), float(high)

@@ -29,7 +29,7 @@ def write_sheet(misses: Sequence[Miss], path: Path, *, force: bool = False) -> N
 
 def draw_sheet(misses: Sequence[Miss]) -> Image.Image:
     """The sheet, RGB; boxes of answers are drawn, the right one green."""
-    cells = [_cell(miss, _font()) for miss in misses] or [Image.new("RGB", (SIDE, LINE), "white")]
+    cells = [_cell(miss, text_font()) for miss in misses] or [Image.new("RGB", (SIDE, LINE), "white")]
     rows = [cells[start : start + COLUMNS] for start in range(0, len(cells), COLUMNS)]
     heights = [max(cell.height for cell in row) for row in rows]
     width = GAP + min(COLUMNS, len(cells)) * (SIDE + GAP)
@@ -75,7 +75,7 @@ def _draw_boxes(picture: Image.Image, truth: str, answer: str) -> None:
             pen.rectangle((left * x, top * y, to_right * x, bottom * y), outline=colour, width=2)
 
 
-def _font() -> Font:
+def text_font() -> Font:
     """DejaVu Sans, which has many scripts' letters, where matplotlib is installed."""
     spec = find_spec("matplotlib")
     if spec is not None and spec.submodule_search_locations:

@@ -140,11 +140,11 @@ def _check(call: AccuracyCall) -> None:
     for target in (call.figure, call.sheet):
         if target is not None:
             check_target(target, force=call.force)
-            _check_folder(target)
+            check_folder(target)
     if call.force and call.figure is None and call.sheet is None:
         raise UsageError("--force has no effect without --figure or --sheet")
     if call.resume is not None:
-        _check_folder(call.resume)
+        check_folder(call.resume)
     if call.figure is not None:
         from magicvl.bench.energy_figure import check_matplotlib
 
@@ -155,7 +155,8 @@ def _check(call: AccuracyCall) -> None:
         read_bundle(bundle)
 
 
-def _check_folder(path: Path) -> None:
+def check_folder(path: Path) -> None:
+    """Raises UsageError where a file has no directory to be written in."""
     with suppress(OSError):
         if path.parent.is_dir():
             return

@@ -95,6 +95,88 @@ def accuracy(  # noqa: PLR0913, PLR0917 - each option is a parameter
 
 
 @bench.command()
+def video(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[[ARM[/SEED]=]MODEL]...",
+            help="Bundle directories, or FILE.json(l) of texts that were generated elsewhere; several are compared, "
+            "those of one arm with several seeds as one. [default: the model that comes along]",
+            show_default=False,
+        ),
+    ] = None,
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="[SPLIT:]clips[/STYLE][@SEED]; or a file of dream, vdc or carebench. Once for each. [default: clips]",
+            show_default=False,
+        ),
+    ] = None,
+    films: Annotated[
+        int | None,
+        typer.Option("--films", "--count", help="Films of each suite. [default: 200 clips, all]", show_default=False),
+    ] = None,
+    videos: Annotated[Path | None, typer.Option(help="Directory of a benchmark's videos.", show_default=False)] = None,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Leave films out whose video is not there.")
+    ] = False,
+    frames: Annotated[int, typer.Option(help="Frames of each film, evenly spread.")] = 8,
+    budget: Annotated[
+        int | None, typer.Option(help="Most visual tokens of all frames together. [default: a tile each]")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(help="Most tokens of a description.")] = 768,
+    judge: Annotated[
+        str,
+        typer.Option(
+            help="What says whether a caption tells an event: words, embedding (both without a language model), a GGUF "
+            "file, or https://HOST/v1#MODEL, whose key is read from MAGICVL_JUDGE_KEY."
+        ),
+    ] = "embedding",
+    verdicts: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a language model's verdicts. [default: magicvl/verdicts in the user's cache]"),
+    ] = None,
+    examples: Annotated[int, typer.Option(help="Films to show, from those told best to those told worst.")] = 0,
+    sheet: Annotated[Path | None, typer.Option(help="Draw them with what was said of them into this PNG.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw scores and differences into this PNG.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="JSON Lines file that texts are kept in; the same command goes on.")
+    ] = None,
+    threads: Threads = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure how well films are described, with 95 % intervals: event, action and object F1, answers, form.
+
+    Without a suite: generated clips that no training saw, of which everything is known.
+    """
+    from magicvl import DEFAULT_BUNDLE
+    from magicvl.bench_video_command import VideoCall, bench_video
+
+    call = VideoCall(
+        runs=tuple(models or [str(DEFAULT_BUNDLE)]),
+        suites=tuple(suite or ()),
+        films=films,
+        videos=videos,
+        skip_missing=skip_missing,
+        frames=frames,
+        budget=budget,
+        max_tokens=max_tokens,
+        threads=threads,
+        judge=judge,
+        verdicts=verdicts,
+        examples=examples,
+        sheet=sheet,
+        figure=figure,
+        resume=resume,
+        force=force,
+        as_json=as_json,
+    )
+    bench_video(call, note, progress_line())
+
+
+@bench.command()
 def speed(  # noqa: PLR0913, PLR0917 - each option is a parameter
     model: Annotated[
         str | None,
