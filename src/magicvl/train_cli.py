@@ -105,6 +105,68 @@ def ablation(
     print(run_ablation(name, output, seeds, arm=arm, seed=seed, workers=workers), end="")
 
 
+Base = Annotated[
+    Path | None,
+    typer.Option(help="Checkpoint or bundle to begin with, or an earlier run's merged/. [default: the config's]"),
+]
+
+
+@train.command()
+def caption(
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A TOML file, or one that comes along: nano-warm-up, nano-supervised, nano-grpo, tiny-...",
+            show_default=False,
+        ),
+    ],
+    output: Output,
+    base: Base = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last state in it.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Order, chance and adapter, where not the config's.", min=0)] = None,
+    debug: Debug = False,
+) -> None:
+    """Teach a checkpoint to caption films: supervised, or by rewards (GRPO).
+
+    What is trained is a LoRA of the decoder. The directory gets adapter/, merged/ (the checkpoint with it), log.jsonl
+    and curves.png. Ctrl-C stops after the step and keeps a state. Several GPUs: accelerate launch -m magicvl train ...
+    """
+    from magicvl.train_caption_command import train_captions
+
+    print(train_captions(config, output, base=base, resume=resume, seed=seed))
+
+
+@train.command()
+def join(
+    adapters: Annotated[list[Path], typer.Argument(help="PEFT LoRAs, in any order.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the joined one.", show_default=False)],
+    debug: Debug = False,
+) -> None:
+    """Join LoRAs that were trained one after the other into one that does what all of them do."""
+    from magicvl.train_caption_command import join as join_them
+
+    print(join_them(adapters, output))
+
+
+@train.command("caption-arms")
+def caption_arms(
+    name: Annotated[str, typer.Argument(help="A TOML file, or one that comes along: nano, tiny.", show_default=False)],
+    output: Output,
+    base: Annotated[Path, typer.Option(help="Checkpoint that all arms begin with.", show_default=False)],
+    seeds: Annotated[int, typer.Option(help="Runs of each arm.", min=1)] = 3,
+    arm: Annotated[str | None, typer.Option(help="Only this arm, as on a machine of its own.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Only this seed, from 1.", min=1)] = None,
+    debug: Debug = False,
+) -> None:
+    """Train captions in several ways from one base and hold them against it; the same command again goes on.
+
+    Prints the table of what is done so far, with 95 % intervals over seeds.
+    """
+    from magicvl.train_caption_command import caption_arms as run_arms
+
+    print(run_arms(name, output, base, seeds, arm=arm, seed=seed), end="")
+
+
 @train.command()
 def complexity(  # noqa: PLR0913, PLR0917 - each option is a parameter
     specs: Annotated[
@@ -200,6 +262,36 @@ def draw(  # noqa: PLR0913, PLR0917 - each option is a parameter
     raise typer.Exit(code)
 
 
+@train.command()
+def clips(
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder to write; the same command goes on in it.", show_default=False),
+    ],
+    count: Annotated[int, typer.Option(help="How many films.")],
+    style: Annotated[
+        str, typer.Option(help="shapes or objects; a level behind a slash: simple, mixed, rich.")
+    ] = "shapes/mixed",
+    format_name: Annotated[
+        Literal["mp4", "gif", "frames"], typer.Option("--format", help="A file each, or a folder of pictures.")
+    ] = "mp4",
+    seed: Annotated[int, typer.Option(help="What they are drawn by.")] = 0,
+    split: Annotated[
+        Literal["train", "validation", "test", "style"], typer.Option(help="No two splits share a film.")
+    ] = "train",
+    force: Annotated[bool, typer.Option("--force", help="Replace what an earlier run wrote.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Write short films with known truth: films, clips.jsonl with actors, events and captions, and sheet.png."""
+    from magicvl.train_clips_command import ClipsCall
+    from magicvl.train_clips_command import clips as write
+
+    said, code = write(ClipsCall(output, count, style, format_name, seed, split, force), note)
+    if said:
+        print(said)
+    raise typer.Exit(code)
+
+
 @train.command("filter")
 def filter_command(  # noqa: PLR0913, PLR0917 - each option is a parameter
     spec: Spec,
@@ -240,6 +332,47 @@ def filter_command(  # noqa: PLR0913, PLR0917 - each option is a parameter
     elif code == 0:
         print(to_text(tally, agreements))
     raise typer.Exit(code)
+
+
+@train.command("judge")
+def judge_command(  # noqa: PLR0913, PLR0917 - each option is a parameter
+    judges: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="words, embedding (both without a language model), a GGUF file of a chat model, or an "
+            "OpenAI-compatible endpoint as https://HOST/v1#MODEL, whose key is read from MAGICVL_JUDGE_KEY. "
+            "[default: words embedding]",
+            show_default=False,
+        ),
+    ] = None,
+    clips: Annotated[int, typer.Option(help="Generated films beside those in natural language.")] = 0,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Try language models at completeness and naturalness, too.")
+    ] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder that verdicts are kept in: nothing is asked twice.")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the table into this PNG.")] = None,
+    seed: Annotated[int, typer.Option(help="What generated films are made by.")] = 0,
+    threads: Threads = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Try judges of captions on planted truths: right captions, swapped actors, other actions, what is not told.
+
+    Exit 1 where one is refused because it cannot tell right from wrong.
+    """
+    from magicvl.train.rewards.judge_report import to_json, to_text
+    from magicvl.train_judge_command import JudgeCall, judge
+
+    found = judge(JudgeCall(tuple(judges or ("words", "embedding")), clips, seed, whole, cache, figure, threads))
+    if as_json:
+        print_json(to_json(found.tried, found.whole))
+    else:
+        print(to_text(found.tried, found.whole))
+    for line in found.refused:
+        note(line)
+    raise typer.Exit(bool(found.refused))
 
 
 @train.command()

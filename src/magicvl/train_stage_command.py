@@ -65,7 +65,7 @@ def run_curriculum(name: str, output: Path, *, workers: int | None) -> Path:
     for stage in stages:
         folder = output / stage.partition("/")[2]
         note(f"{stage} in {folder}")
-        _call([stage, "-o", str(folder), "--resume"], workers)
+        call_train([stage, "-o", str(folder), "--resume"], workers)
         if not (folder / "done.json").exists():
             raise MagicVLError(f"{stage} was stopped; the same command goes on")
     return folder / "checkpoint"
@@ -96,13 +96,13 @@ def run_ablation(name: str, output: Path, seeds: int, *, arm: str | None, seed: 
         if not is_done(found, piece, output):
             note(f"{found.name}: {piece.arm.name}, seed {piece.seed} of {seeds}")
             one = ["ablation", name, "-o", str(output), "--arm", piece.arm.name, "--seed", str(piece.seed)]
-            _call(one, workers, quiet=True)
+            call_train(one, workers, quiet=True)
             if not is_done(found, piece, output):
                 raise MagicVLError(f"{found.name}: {piece.arm.name} was stopped; the same command goes on")
     return write_table(found, output, max(seeds, seed or 1))
 
 
-def _call(arguments: Sequence[str], workers: int | None, *, quiet: bool = False) -> None:
+def call_train(arguments: Sequence[str], workers: int | None, *, quiet: bool = False) -> None:
     """Runs `magicvl train` in a process of its own. Raises MagicVLError where it fails; Ctrl-C reaches both."""
     command = [sys.executable, "-m", "magicvl", "train", *arguments]
     command += [] if workers is None else ["--workers", str(workers)]

@@ -29,23 +29,31 @@ def with_adapter(model: MagicVLForConditionalGeneration, lora: Lora | None, fold
         found.merge_and_unload()
     if lora is None:
         return None
-    names = {name.rpartition(".")[2] for name, _ in model.model.language_model.named_modules()}
-    if missing := [target for target in lora.targets if target not in names]:
-        raise UsageError(f"lora: the decoder has no layers {', '.join(missing)}")
+    check_targets(model, lora)
     with warnings.catch_warnings():
         # PEFT asks transformers by a name that is going out of use.
         warnings.simplefilter("ignore", FutureWarning)
-        return get_peft_model(model, _config(lora))
+        return get_peft_model(model, lora_config(lora))
 
 
-def _config(lora: Lora) -> LoraConfig:
+def check_targets(model: MagicVLForConditionalGeneration, lora: Lora) -> None:
+    """Raises UsageError for targets that the decoder lacks."""
+    names = {name.rpartition(".")[2] for name, _ in model.model.language_model.named_modules()}
+    if missing := [target for target in lora.targets if target not in names]:
+        raise UsageError(f"lora: the decoder has no layers {', '.join(missing)}")
+
+
+def lora_config(lora: Lora) -> LoraConfig:
+    """PEFT's settings of an adapter of the decoder."""
     # The encoder has layers of the same names: only the decoder's are meant.
     pattern = rf".*language_model\..*\.({'|'.join(lora.targets)})"
+    if lora.head:
+        pattern += "|lm_head"
     return LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=pattern, lora_dropout=0.0, bias="none")
 
 
 def _is_like(config: Any, lora: Lora) -> bool:
-    ours = _config(lora)
+    ours = lora_config(lora)
     return all(getattr(config, name) == getattr(ours, name) for name in ("r", "lora_alpha", "target_modules"))
 
 

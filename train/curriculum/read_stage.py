@@ -30,7 +30,7 @@ def is_stage(path: Path) -> bool:
 def shipped_stages() -> list[str]:
     """Names of the stages that come along."""
     found = (path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.glob("*/*.toml"))
-    return sorted(name for name in found if not name.startswith("ablations/"))
+    return sorted(name for name in found if not name.startswith(("ablations/", "video/")))
 
 
 def read_stage(path: Path) -> Stage:
@@ -56,7 +56,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def stage_of(data: Mapping[str, Any], name: str) -> Stage:
     """The stage of its tables; `name` stands before what is wrong with them. Raises UsageError."""
     problems: list[str] = []
-    made = _build(Stage, data, "", problems)
+    made = build(Stage, data, "", problems)
     if problems:
         raise UsageError(f"{name}: {'; '.join(problems)}")
     try:
@@ -65,7 +65,7 @@ def stage_of(data: Mapping[str, Any], name: str) -> Stage:
         raise UsageError(f"{name}: {error}") from None
 
 
-def _build(kind: Any, data: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, Any]:
+def build(kind: Any, data: Mapping[str, Any], place: str, problems: list[str]) -> dict[str, Any]:
     """The arguments of a dataclass; what cannot be goes to `problems`."""
     hints = get_type_hints(kind)
     if unknown := sorted(set(data) - set(hints)):
@@ -87,7 +87,7 @@ def _value(hint: Any, value: Any, place: str, problems: list[str]) -> Any:
     for option in options:
         if is_dataclass(option) and isinstance(option, type) and isinstance(value, dict):
             before = len(problems)
-            made = _build(option, value, f"{place}.", problems)
+            made = build(option, value, f"{place}.", problems)
             return option(**made) if len(problems) == before else None
         if get_origin(option) is tuple and isinstance(value, list):
             inner = get_args(option)[0]

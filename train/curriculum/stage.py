@@ -79,6 +79,9 @@ class Lora:
     alpha: int = 32
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
     """Names of the decoder's linear layers."""
+    head: bool = False
+    """Whether the output head has one too, for words that the decoder never wrote. A head that shares its table with
+    the embeddings gets one of its own first."""
 
     def problems(self) -> Iterator[str]:
         """What cannot be."""

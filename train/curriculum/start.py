@@ -61,7 +61,7 @@ def begin(stage: Stage, output: Path) -> Begun:
         processor = _processor(model, tokenizer, stage)
     else:
         folder = _folder(stage, output)
-        model, processor = _load(folder)
+        model, processor = load_model(folder)
         adapter = folder.parent / ADAPTER if start.previous is not None else None
         if start.language is not None:
             decoder = _new_decoder(stage) if start.language == "new" else _decoder(start.language)
@@ -94,11 +94,12 @@ def _folder(stage: Stage, output: Path) -> Path:
     return folder
 
 
-def _load(folder: Path) -> tuple[MagicVLForConditionalGeneration, MagicVLProcessor]:
+def load_model(folder: Path) -> tuple[MagicVLForConditionalGeneration, MagicVLProcessor]:
+    """A checkpoint or a bundle in float32, with its processor. Raises UsageError where it is neither."""
     if (folder / LOCK_NAME).is_file():
         with TemporaryDirectory() as place:
             restore(folder, Path(place) / CHECKPOINT)
-            return _load(Path(place) / CHECKPOINT)
+            return load_model(Path(place) / CHECKPOINT)
     if not (folder / "config.json").is_file():
         raise UsageError(f"{folder}: neither a checkpoint nor a bundle")
     model = MagicVLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)

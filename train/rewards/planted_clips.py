@@ -14,7 +14,7 @@ MUTUAL = ("meets",)
 """What two do with each other: swapped it stays true."""
 
 
-def clip_films(count: int, seed: int = 0, split: Split = "test", style: str = STYLE) -> list[PlantedFilm]:
+def clip_films(count: int, seed: int = 0, split: Split = "validation", style: str = STYLE) -> list[PlantedFilm]:
     """So many films, of those clips that have at least two events."""
     clips: list[Clip] = []
     number = 0

@@ -1,0 +1,133 @@
+"""Runs: both arms learn, leave what a user needs, and go on to the same weights after being stopped."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from magicvl.errors import UsageError
+from magicvl.train.curriculum.stage import Lora
+from magicvl.train.curriculum.start import load_model
+from magicvl.train.run_log import read_log
+from magicvl.train.video import run as running
+from magicvl.train.video.rewards import NOTHING, Scorer, Worth
+from magicvl.train.video.run import run_captions
+from magicvl.train.video.settings import CaptionRun, Group, Learning
+from magicvl.train.video.watch import LOG_NAME
+
+MakeRun = Callable[..., CaptionRun]
+
+
+def adapter(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "adapter_model.safetensors")
+
+
+class Vowels(Scorer):
+    """A toy: an answer is worth the share of its characters that are `e`."""
+
+    def __init__(self) -> None:
+        """Needs nothing."""
+
+    def score(self, films: Any, texts: Any) -> list[Worth]:
+        """One for each text."""
+        return [replace(NOTHING, think=text.count("e") / max(1, len(text))) for text in texts]
+
+
+def stop_at_second_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C arrives while held-out films are measured for the second time; the step after that is the last."""
+    calls = []
+
+    def measure(*_: Any, **__: Any) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return {"format": 0.0}
+
+    monkeypatch.setattr(running, "held_out_scores", measure)
+
+
+@pytest.mark.parametrize("kind", ["supervised", pytest.param("grpo", marks=pytest.mark.slow)])
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    kind: str, make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "make_scorer", lambda _: Vowels())
+    run = make_run(kind=kind, rows=2 if kind == "supervised" else 6)
+    through = adapter(run_captions(run, tmp_path / "through", base=tiny_checkpoint, resume=False))
+    stop_at_second_measurement(monkeypatch)
+    assert not run_captions(run, tmp_path / "cut", base=tiny_checkpoint, resume=False).exists()
+    assert [entry["step"] for entry in read_log(tmp_path / "cut" / LOG_NAME)] == [0, 1, 2, 3]
+    # What a kill left half written is passed over.
+    (tmp_path / "cut" / "state" / "checkpoint-4").mkdir()
+    with pytest.raises(UsageError, match="holds a run already"):
+        run_captions(run, tmp_path / "cut", base=tiny_checkpoint, resume=False)
+    with pytest.raises(UsageError, match="another learning, seed"):
+        other = replace(run, seed=2, learning=Learning(rate=1e-3))
+        run_captions(other, tmp_path / "cut", base=tiny_checkpoint, resume=True)
+    gone_on = adapter(run_captions(run, tmp_path / "cut", base=tiny_checkpoint, resume=True))
+    assert [entry["step"] for entry in read_log(tmp_path / "cut" / LOG_NAME)] == [0, 1, 2, 3, 4]
+    assert through.keys() == gone_on.keys()
+    assert all(torch.equal(value, gone_on[name]) for name, value in through.items())
+    assert any(value.abs().max() > 0 for name, value in through.items() if "lora_B" in name)
+
+
+@pytest.mark.slow
+def test_supervised_learns_and_leaves_what_a_user_needs(
+    make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lora = Lora(rank=4, alpha=4, targets=("q_proj", "v_proj", "down_proj"), head=True)
+    run = make_run(passes=3.0, evaluate_every=6, lora=lora)
+    folder = run_captions(run, tmp_path / "run", base=tiny_checkpoint, resume=False)
+    logged = read_log(tmp_path / "run" / LOG_NAME)
+    assert [entry["step"] for entry in logged] == list(range(13))
+    assert logged[-1]["loss"] < 0.85 * logged[1]["loss"]
+    assert [entry["step"] for entry in logged if "held_out" in entry] == [0, 6, 12]
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
+    assert capsys.readouterr().out == "", "answers alone go to stdout"
+    # The merged checkpoint is the base with scale * B @ A in the decoder's matrices, and nothing else.
+    before, after = (load_model(place)[0].state_dict() for place in (tiny_checkpoint, tmp_path / "run" / "merged"))
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    pairs = adapter(folder)
+    assert changed == {name[17:-14] + ".weight" for name in pairs if "lora_A" in name}
+    name = "model.language_model.layers.1.mlp.down_proj"
+    down, up = (pairs[f"base_model.model.{name}.lora_{letter}.weight"] for letter in "AB")
+    torch.testing.assert_close(after[f"{name}.weight"], before[f"{name}.weight"] + up @ down)
+    assert "lm_head.weight" in changed and not [name for name in pairs if ".lora_" not in name]
+    unchanged = load_model(tmp_path / "run" / "base")[0].state_dict()
+    assert all(torch.equal(value, unchanged[name]) for name, value in before.items())
+    config = json.loads((tmp_path / "run" / "merged" / "config.json").read_text())
+    assert config["architectures"] == ["MagicVLForConditionalGeneration"] and not config["tie_word_embeddings"]
+
+
+def test_targets_that_the_decoder_lacks(make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    run = make_run(kind="grpo", rows=6, lora=Lora(targets=("q_proj", "w_proj")))
+    with pytest.raises(UsageError, match="no layers w_proj"):
+        run_captions(run, tmp_path / "run", base=tiny_checkpoint, resume=False)
+
+
+@pytest.mark.slow
+def test_grpo_raises_a_toy_reward(
+    make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "make_scorer", lambda _: Vowels())
+    run = make_run(
+        kind="grpo",
+        passes=5.0,
+        rows=16,
+        learning=Learning(rate=2e-2, warmup=0.0),
+        group=Group(answers=8, most_tokens=16, kl=0.0),
+        evaluate_every=40,
+        save_every=40,
+    )
+    run_captions(run, tmp_path / "run", base=tiny_checkpoint, resume=False)
+    logged = [entry for entry in read_log(tmp_path / "run" / LOG_NAME) if entry["step"]]
+    rewards = [entry["rewards/think/mean"] for entry in logged]
+    assert len(logged) == 20
+    assert sum(rewards[-5:]) > 1.3 * sum(rewards[:5])
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 1000

@@ -1,0 +1,96 @@
+"""The supervised arm: a film's prompt and the true description, learned token by token.
+
+transformers' Trainer, of which TRL's for GRPO is one: both arms share what is kept, resumed and logged.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainingArguments
+
+from magicvl.train.curriculum.conversation import IGNORED
+from magicvl.train.video.films import Film, Films
+
+GROUPED = 16
+"""Passes through the model whose films are sorted by length, so that little of a pass is padding."""
+
+
+class InOrder(torch.utils.data.Dataset[Film]):
+    """Films by their place in the run: each pass a new shuffle; films that go through the model together are alike.
+
+    Only what comes next is looked at, so that a run begins and goes on at once.
+    """
+
+    def __init__(self, films: Films, rows: int, passes: float, seed: int) -> None:
+        self._films, self._rows, self._seed = films, rows, seed
+        self._numbers = shuffled(len(films), passes, seed)
+        self._stretch: tuple[int, list[int]] = (-1, [])
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, place: int) -> Film:
+        size = GROUPED * self._rows
+        begin = place // size * size
+        if self._stretch[0] != begin:
+            numbers = self._numbers[begin : begin + size]
+            lengths = {number: len(self._films[number].prompt) + len(self._films[number].answer) for number in numbers}
+            rng = random.Random(f"{self._seed} stretch {begin}")
+            self._stretch = (begin, alike(numbers, lengths, self._rows, rng))
+        return self._films[self._stretch[1][place - begin]]
+
+
+class InOrderTrainer(Trainer):
+    """Takes films as they come: their order is settled beforehand, so that a run goes on at any step."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
+        dataset: Any = train_dataset or self.train_dataset
+        return torch.utils.data.SequentialSampler(dataset)
+
+
+def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], passes: float) -> Trainer:
+    """The trainer; `model` is PEFT's around a Captioner, `arguments` are TrainingArguments'."""
+    rows, pad = arguments["per_device_train_batch_size"], films.processor.tokenizer.pad_token_id
+    return InOrderTrainer(
+        model=model,
+        args=TrainingArguments(**arguments),
+        train_dataset=InOrder(films, rows, passes, arguments["seed"]),
+        data_collator=lambda batch: collate(batch, pad),
+        processing_class=films.processor.tokenizer,
+    )
+
+
+def shuffled(count: int, passes: float, seed: int) -> list[int]:
+    """Numbers below `count` as they come; the last pass may be a part of one."""
+    rng = random.Random(f"{seed} order")
+    left, made = int(passes * count), list[int]()
+    while left > 0:
+        made += rng.sample(range(count), count)[:left]
+        left -= count
+    return made
+
+
+def alike(numbers: Sequence[int], lengths: Mapping[int, int], rows: int, rng: random.Random) -> list[int]:
+    """The same numbers, so that each `rows` of them have nearly one length; long and short ones come mixed."""
+    ranked = sorted(numbers, key=lambda number: lengths[number])
+    whole = len(ranked) // rows * rows
+    runs = [ranked[at : at + rows] for at in range(0, whole, rows)]
+    rng.shuffle(runs)
+    # What fills no run comes last, so that no run is cut in two.
+    return [number for run in runs for number in run] + ranked[whole:]
+
+
+def collate(films: Sequence[Film], pad: int) -> dict[str, torch.Tensor]:
+    """A batch padded on the right; labels on the answer and its end alone (transformers shifts them itself)."""
+    longest = max(len(film.prompt) + len(film.answer) for film in films)
+    ids = torch.full((len(films), longest), pad)
+    mask = torch.zeros(len(films), longest, dtype=torch.long)
+    labels = torch.full((len(films), longest), IGNORED)
+    for row, film in enumerate(films):
+        begin, end = len(film.prompt), len(film.prompt) + len(film.answer)
+        ids[row, :end] = torch.tensor(film.prompt + film.answer)
+        mask[row, :end] = 1
+        labels[row, begin:end] = ids[row, begin:end]
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
