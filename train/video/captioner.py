@@ -15,6 +15,7 @@ from transformers.models.lfm2_vl.modeling_lfm2_vl import Lfm2VlModelOutputWithPa
 
 from magicvl.mmproj.configuration import MagicVLConfig
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration, MagicVLModel
+from magicvl.train.video.unused_words import spread
 from magicvl.train.video.visual_ids import FIRST, VisualTokens
 
 
@@ -92,7 +93,8 @@ class Captioner(MagicVLForConditionalGeneration):
 def captioner_of(model: MagicVLForConditionalGeneration, *, untie: bool = False) -> Captioner:
     """A Captioner with a model's weights, all frozen; its `model.films` is still to be set.
 
-    With `untie` its output head has a table of its own, with the same numbers.
+    With `untie` its output head has a table of its own, with the same numbers, and words that were never met have
+    vectors of their own at the input.
     """
     config: Any = model.config
     if untie:
@@ -101,6 +103,8 @@ def captioner_of(model: MagicVLForConditionalGeneration, *, untie: bool = False)
     made.load_state_dict(model.state_dict())
     made.tie_weights()
     made.requires_grad_(False)
+    if untie:
+        spread(made.get_input_embeddings().weight)
     made.train(False)
     return made
 
