@@ -220,10 +220,14 @@ def test_killed_between_answers_it_is_started_again(inproc: Engine, standin: Pat
             assert same(engine.answer(make_picture(300, 200), "?"), inproc.answer(make_picture(300, 200), "?"))
 
 
-def test_one_that_says_something_else_afterwards_is_an_error(standin: Path, make_picture: Make, tmp_path: Path) -> None:
+def test_one_that_says_something_else_afterwards_is_an_error(
+    standin: Path, make_picture: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     die, other = tmp_path / "die", tmp_path / "other"
     die.touch()
-    with serve(standin, DIE=f"3:{die}", OTHER=str(other)) as engine:
+    # For the one that is started in its place too.
+    monkeypatch.setenv("STANDIN_OTHER", str(other))
+    with serve(standin, DIE=f"3:{die}") as engine:
         pieces = engine.stream(make_picture(500, 420), "Where is everything?")
         next(pieces)
         other.touch()
