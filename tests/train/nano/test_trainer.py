@@ -32,6 +32,7 @@ CONFIG = TrainConfig(
 SHIPPED = sorted((Path(__file__).parents[3] / "train" / "configs").glob("*.toml"))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_gives_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     through = train(CONFIG, tmp_path / "through", resume=False, workers=0)
     # The second run dies in its third step, past the checkpoint of the second.
@@ -64,6 +65,7 @@ def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
         train(CONFIG, tmp_path, resume=False)
 
 
+@pytest.mark.slow
 def test_loss_falls_on_a_few_steps(tmp_path: Path) -> None:
     config = replace(
         CONFIG,

@@ -53,7 +53,8 @@ def stop_at_second_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "held_out_scores", measure)
 
 
-@pytest.mark.parametrize("kind", ["supervised", pytest.param("grpo", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["supervised", "grpo"])
 def test_a_stopped_run_goes_on_to_the_same_weights(
     kind: str, make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
