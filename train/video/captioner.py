@@ -104,7 +104,8 @@ def captioner_of(model: MagicVLForConditionalGeneration, *, untie: bool = False)
     made.tie_weights()
     made.requires_grad_(False)
     if untie:
-        spread(made.get_input_embeddings().weight)
+        words: Any = made.get_input_embeddings()
+        spread(words.weight)
     made.train(False)
     return made
 

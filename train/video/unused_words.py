@@ -16,7 +16,8 @@ MANY = 32
 def crowded(table: torch.Tensor) -> torch.Tensor:
     """(words,) which rows of a table (words, width) have many others beside them."""
     distances = torch.cdist(table.float(), table.float())
-    return (distances < NEAR * table.float().norm(dim=1, keepdim=True)).sum(1) > MANY
+    near: torch.Tensor = (distances < NEAR * table.float().norm(dim=1, keepdim=True)).sum(1)
+    return near > MANY
 
 
 def spread(table: torch.Tensor, seed: int = 0) -> int:
