@@ -100,9 +100,14 @@ _SENTENCES = (
 def sentence(rng: random.Random, split: Split) -> str:
     """A short English sentence; its content words are of that side."""
     noun, other, third = several(rng, split, 3)
-    return rng.choice(_SENTENCES).format(
+    return with_articles(rng.choice(_SENTENCES).format(
         a=word(rng, split, "adjective"), v=word(rng, split, "verb"), n=noun, m=other, k=third, d=rng.randint(2, 99)
-    )  # fmt: skip
+    ))  # fmt: skip
+
+
+def with_articles(text: str) -> str:
+    """The text with `an` for `a` before a vowel; by letters, as words have no sounds here."""
+    return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
 
 
 def cased(rng: random.Random, text: str) -> str:

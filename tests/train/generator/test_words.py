@@ -1,6 +1,7 @@
 """Words, names and products belong to one side each."""
 
 import random
+import re
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magicvl.train.generator import names
-from magicvl.train.generator.words import belongs, made_up, sentence, several, side, those_of, vocabulary, word
+from magicvl.train.generator.words import (
+    belongs,
+    made_up,
+    sentence,
+    several,
+    side,
+    those_of,
+    vocabulary,
+    with_articles,
+    word,
+)
 
 KINDS = ("noun", "verb", "adjective")
 SIDES = ("train", "validation", "test")
@@ -46,6 +57,11 @@ def test_several_words_differ() -> None:
     words = several(random.Random(4), "train", 40)
     assert len(set(words)) == 40 and {side(one) for one in words} == {"train"}
     assert side(word(random.Random(5), "validation")) == "validation"
+
+
+def test_an_article_goes_with_the_word_after_it() -> None:
+    assert with_articles("A odd man saw a owl, a Ural and a cat") == "An odd man saw an owl, a Ural and a cat"
+    assert not any(re.search(r"\b[Aa] [aeiou]", sentence(random.Random(seed), "train")) for seed in range(300))
 
 
 def test_content_words_of_a_sentence_are_of_its_side() -> None:

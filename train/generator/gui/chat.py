@@ -19,7 +19,7 @@ from magicvl.train.generator.gui.look import (
 )
 from magicvl.train.generator.names import person
 from magicvl.train.generator.page import Page, wrap
-from magicvl.train.generator.words import word
+from magicvl.train.generator.words import with_articles, word
 from magicvl.train.samples.sample import Turn
 
 _WITH = ("Who is the chat with?", "Whose chat is this?", "Who is the other person in this chat?")
@@ -67,9 +67,9 @@ class Chat:
 
 def said(rng: random.Random, split: Split) -> str:
     """A short message."""
-    text = rng.choice(_SAID).format(
+    text = with_articles(rng.choice(_SAID).format(
         n=word(rng, split, "noun"), v=word(rng, split, "verb"), a=word(rng, split, "adjective"), d=rng.randint(2, 12)
-    )
+    ))  # fmt: skip
     return text[0].upper() + text[1:]
 
 

@@ -184,7 +184,7 @@ def _draw(rng: random.Random, split: Split, fewest: int, most: int) -> Drawn:
 def _places(rng: random.Random, what: Receipt, shot: Shot) -> list[Turn]:
     item = rng.choice(what.items)
     box = next(box for box in shot.boxes if box.label == _left(item))
-    return [where(rng, f'the words "{_left(item)}"', box, shot.size, "text")]
+    return [where(rng, f'the text "{_left(item)}"', box, shot.size, "text")]
 
 
 def _reckon(rng: random.Random, split: Split) -> Drawn:
