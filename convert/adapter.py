@@ -30,11 +30,12 @@ from magicvl.errors import CheckpointError
 from magicvl.mmproj.contract import Layout
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
+PREFIX = "base_model.model."
+"""What PEFT puts before the names of a model's modules."""
 LORA_TYPES = {"F32": gguf.LlamaFileType.ALL_F32, "F16": gguf.LlamaFileType.MOSTLY_F16}
 CHUNK = 2**22
 """Numbers of a matrix that are merged at once."""
 
-_PREFIX = "base_model.model."
 _REFUSED = (
     "alora_invocation_tokens",
     "arrow_config",
@@ -332,7 +333,7 @@ def _modules(stored: Mapping[str, StoredTensor]) -> tuple[dict[str, tuple[Stored
     halves: dict[str, dict[str, StoredTensor]] = {}
     odd = []
     for name, tensor in stored.items():
-        match = re.fullmatch(r"(.+)\.lora_([AB])(?:\.default)?\.weight", name.removeprefix(_PREFIX))
+        match = re.fullmatch(r"(.+)\.lora_([AB])(?:\.default)?\.weight", name.removeprefix(PREFIX))
         if match is None or tensor.dtype not in DTYPES or len(tensor.shape) != 2:
             odd.append(f"{name} ({tensor.dtype}, {' x '.join(map(str, tensor.shape))})")
         else:

@@ -145,11 +145,13 @@ class Answer:
         }
 
 
-def drain(pieces: Generator[str, None, Answer]) -> Answer:
-    """The Answer that a stream of pieces returns; the pieces are let go."""
+def drain(pieces: Generator[str, None, Answer], heard: Callable[[], None] | None = None) -> Answer:
+    """The Answer that a stream of pieces returns; the pieces are let go, and `heard` is told after each."""
     while True:
         try:
             next(pieces)
         except StopIteration as end:
             answer: Answer = end.value
             return answer
+        if heard is not None:
+            heard()

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import CONFIG_MAPPING, PreTrainedTokenizerFast, Siglip2VisionConfig
 
 from magicvl.convert.bundle import convert
+from magicvl.edge.video import description
 from magicvl.mmproj.configuration import MagicVLConfig
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.processing import MagicVLProcessor
@@ -203,3 +204,12 @@ def make_picture() -> Callable[..., Image.Image]:
         return Image.fromarray(np.clip(smooth.astype(int) + noise, 0, 255).astype(np.uint8))
 
     return make
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A form so small that a random model comes to an end within it."""
+    for name, value in {"SUBJECTS": 1, "ATTRIBUTES": 1, "ACTIONS": 0}.items():
+        monkeypatch.setattr(description, f"MOST_{name}", value)
+    monkeypatch.setattr(description, "MOST_WORDS_CHARACTERS", 8)
+    monkeypatch.setattr(description, "MOST_CAPTION_CHARACTERS", 16)

@@ -151,13 +151,13 @@ def test_ctrl_c_leaves_nothing_behind(film: Path, tmp_path: Path) -> None:
     code = """
 import os, signal
 from magicvl.edge.video import caption
-plain = caption._Captioning._drain
-def drain(self, pieces):
+plain = caption.drain
+def drain(pieces, heard):
     for _ in range(3):
         next(pieces)
     os.kill(os.getpid(), signal.SIGINT)
-    return plain(self, pieces)
-caption._Captioning._drain = drain
+    return plain(pieces, heard)
+caption.drain = drain
 """
     command = [sys.executable, "-c", code + MAIN, "caption", film, "--threads", "1", "--draw", "sheet.png"]
     started = time.monotonic()

@@ -59,6 +59,12 @@ def _draw_accuracy(axes: Any, measured: list[dict[str, Any]], tasks: str) -> Non
         axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
+def bar_places(number: int, several: int, groups: int) -> tuple[list[float], float]:
+    """Where the bars of one of `several` stand, one in each group, and how wide they are; groups are 1 apart."""
+    width = 0.8 / several
+    return [group + (number - (several - 1) / 2) * width for group in range(groups)], width
+
+
 def smooth(values: list[float], share: float = 0.05) -> list[float]:
     """A running mean that forgets a twentieth a step."""
     smoothed: list[float] = []

@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from magicvl.edge.video.choose import uniform_times
 from magicvl.edge.video.film import Frame
-from magicvl.edge.video.scenes import INTERVAL, SIDE, Grey
+from magicvl.edge.video.scenes import INTERVAL, Grey, thumbnail
 from magicvl.train.clips.clip import Clip
 
 
@@ -46,5 +44,4 @@ class ClipFilm:
     def thumbnails(self, begin: float, end: float) -> Iterator[tuple[float, Grey]]:
         """Small grey pictures of a part."""
         for seconds in uniform_times(end - begin, max(1, int((end - begin) / INTERVAL))):
-            small = self.clip.picture(begin + seconds).convert("L").resize((SIDE, SIDE))
-            yield begin + seconds, np.asarray(small, np.uint8)
+            yield begin + seconds, thumbnail(self.clip.picture(begin + seconds))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from magicvl.bench.video.item import VideoItem
 from magicvl.bench.video.measures import COMMONEST, COPIED, DOUBLED, EMPTY, REPEATED, VALID, WORDS
 from magicvl.bench.video.part import Found, Told
-from magicvl.train.rewards.hacking import copied, doubled, empty, repeated
+from magicvl.train.rewards.hacking import copied, doubled, empty, plain, repeated
 from magicvl.train.rewards.words import words
 
 
@@ -30,6 +30,6 @@ class FormPart:
 
 def mark_commonest(captions: Sequence[str]) -> list[Mapping[str, float]]:
     """For each film whether it has the commonest caption; nothing for one without a caption."""
-    plain = [" ".join(caption.lower().split()) for caption in captions]
-    (common, _), *_rest = Counter(filter(None, plain)).most_common(1) or [("", 0)]
-    return [{COMMONEST: float(caption == common)} if caption else {} for caption in plain]
+    plainly = [plain(caption) for caption in captions]
+    (common, _), *_rest = Counter(filter(None, plainly)).most_common(1) or [("", 0)]
+    return [{COMMONEST: float(caption == common)} if caption else {} for caption in plainly]

@@ -1,6 +1,5 @@
 """The public benchmarks as suites: a file of annotations, and a folder of videos."""
 
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from magicvl.bench.video.told_part import ToldPart
 from magicvl.bench.video.tools import Tools, events_judged
 from magicvl.bench.video.vdc import read_vdc
 from magicvl.bench.video.video_files import find_videos, missing_message
+from magicvl.edge.known_hashes import known_sha256
 from magicvl.edge.video.film import Note
 from magicvl.edge.video.open_film import open_film
 from magicvl.errors import UsageError
@@ -159,7 +159,6 @@ def _same(reference: Reference, _times: Sequence[float]) -> Reference:
 
 def _file_digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return known_sha256(path)
     except OSError as error:
         raise UsageError(f"{path}: it can't be read ({error.strerror})") from None

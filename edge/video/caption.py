@@ -6,19 +6,19 @@ Frames are decoded one at a time. Of each only its tiles are kept, and of these 
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import groupby
+from itertools import count, groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from magicvl.edge.answer import Answer, Progress, Timings, Usage
+from magicvl.edge.answer import Answer, Progress, Timings, Usage, drain
 from magicvl.edge.plan import plan
 from magicvl.edge.request import CutPicture
 from magicvl.edge.video.asked import Asked
 from magicvl.edge.video.captioned import Captioned, Chosen, LookedAt
 from magicvl.edge.video.choose import scene_times, uniform_times
 from magicvl.edge.video.description import Action, Description, film_message, read, schema, time_text
-from magicvl.edge.video.film import Film, Frame, Note
+from magicvl.edge.video.film import Film, Frame, Note, once
 from magicvl.edge.video.join import Described, join
 from magicvl.edge.video.open_film import FilmSource, open_film
 from magicvl.edge.video.scenes import Grey, changes, cuts
@@ -73,7 +73,7 @@ class _Captioning:
     def run(self, source: FilmSource) -> Captioned:
         """Opens the film, and describes it to its end."""
         began = started = time.perf_counter()
-        film = open_film(source, fps=self._asked.fps, note=self._note)
+        film = open_film(source, fps=self._asked.fps, note=once(self._watcher.note, self._notes))
         chosen = self._choose(film)
         choose_ms = (time.perf_counter() - started) * 1000
         self._watcher.chosen(film, chosen)
@@ -96,12 +96,6 @@ class _Captioning:
             choose_ms=choose_ms,
             notes=tuple(self._notes),
         )
-
-    def _note(self, text: str) -> None:
-        # A film is opened more than once.
-        if text not in self._notes:
-            self._notes.append(text)
-            self._watcher.note(text)
 
     def _choose(self, film: Film) -> Chosen:
         begin, end = self._span(film)
@@ -162,7 +156,8 @@ class _Captioning:
         options = self._asked.options(schema(local))
         where = f"the frames from {time_text(seen[0].time)} to {time_text(seen[-1].time)} s"
         try:
-            answer = self._drain(self._engine.generate(request, options, None, began, self._watcher.progress))
+            pieces = self._engine.generate(request, options, None, began, self._watcher.progress)
+            answer = drain(pieces, self._counter())
             found = read(answer.text, local)
         except CutShortError as error:
             raise CutShortError(
@@ -173,16 +168,10 @@ class _Captioning:
         times = tuple(look.time for look in seen)
         return Described(times, _moved(found, dict(zip(local, times, strict=True)))), answer
 
-    def _drain(self, pieces: Generator[str, None, Answer]) -> Answer:
-        count = 0
-        while True:
-            try:
-                next(pieces)
-            except StopIteration as end:
-                answer: Answer = end.value
-                return answer
-            count = min(count + 1, self._asked.max_tokens - 1)
-            self._watcher.progress("token of at most", count, self._asked.max_tokens)
+    def _counter(self) -> Callable[[], None]:
+        """Tells how many pieces of an answer there were; never all that there may be, which would mean its end."""
+        pieces, most = count(1), self._asked.max_tokens
+        return lambda: self._watcher.progress("token of at most", min(next(pieces), most - 1), most)
 
 
 def _moved(found: Description, times: dict[float, float]) -> Description:

@@ -19,6 +19,17 @@ Note = Callable[[str], None]
 """Told in one line what is odd about a film and does not keep it from being read."""
 
 
+def once(note: Note, told: list[str]) -> Note:
+    """Tells each line once, and keeps it in `told`: a film is read more than once."""
+
+    def tell(text: str) -> None:
+        if text not in told:
+            told.append(text)
+            note(text)
+
+    return tell
+
+
 class Frame(NamedTuple):
     """What is on screen at a moment."""
 

@@ -5,6 +5,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from magicvl.edge.pixels import open_header, open_picture
 from magicvl.edge.video.film import CLOSE, MOST_DECODED, Frame, Note, check_length
-from magicvl.edge.video.scenes import INTERVAL, Grey, thumbnail
+from magicvl.edge.video.scenes import Grey, spaced, thumbnail
 from magicvl.errors import FilmError
 
 MOST_PIXELS: Final = 2**33
@@ -54,11 +55,10 @@ class AnimatedFilm:
 
     def thumbnails(self, begin: float, end: float) -> Iterator[tuple[float, Grey]]:
         """See `Film.thumbnails`."""
-        due = begin
-        for when, picture in zip(self.begins, _pictures(self.path, self.name), strict=False):
-            if due <= when < end:
-                due = when + INTERVAL
-                yield when, thumbnail(open_picture(picture, self.name))
+        # The times come first: what begins at `end` is not even decoded.
+        times = takewhile(lambda when: when < end, self.begins)
+        for when, picture in spaced(zip(times, _pictures(self.path, self.name), strict=False), begin, end):
+            yield when, thumbnail(open_picture(picture, self.name))
 
 
 def is_animation(beginning: bytes) -> bool:

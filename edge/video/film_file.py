@@ -14,7 +14,7 @@ from PIL.Image import Transpose
 
 from magicvl.edge.video.film import Frame, Note, check_length
 from magicvl.edge.video.film_reader import Reader, check_size, open_reader
-from magicvl.edge.video.scenes import INTERVAL, SIDE, Grey
+from magicvl.edge.video.scenes import SIDE, Grey, spaced
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -68,15 +68,10 @@ class FileFilm:
         """See `Film.thumbnails`."""
         with self._opened() as reader:
             reader.skip("NONKEY" if end - begin > LONG else "NONREF")
-            due = begin
             if begin > 0:
                 reader.jump(begin)
-            for when, frame in reader.onwards():
-                if when >= end:
-                    break
-                if when >= due:
-                    due = when + INTERVAL
-                    yield when, _grey(frame)
+            for when, frame in spaced(reader.onwards(), begin, end):
+                yield when, _grey(frame)
 
     @contextmanager
     def _opened(self) -> Iterator[Reader]:

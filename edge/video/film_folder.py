@@ -10,7 +10,7 @@ from typing import Final
 
 from magicvl.edge.pixels import open_picture, read_header
 from magicvl.edge.video.film import CLOSE, MOST_DECODED, Frame, Note, check_length
-from magicvl.edge.video.scenes import INTERVAL, Grey, thumbnail
+from magicvl.edge.video.scenes import Grey, spaced, thumbnail
 from magicvl.errors import FilmError, UsageError
 
 FPS: Final = 1.0
@@ -47,12 +47,9 @@ class FolderFilm:
 
     def thumbnails(self, begin: float, end: float) -> Iterator[tuple[float, Grey]]:
         """See `Film.thumbnails`."""
-        due = begin
-        for place, path in enumerate(self.paths):
-            when = place / self.fps
-            if due <= when < end:
-                due = when + INTERVAL
-                yield when, thumbnail(open_picture(path))
+        shown = ((place / self.fps, path) for place, path in enumerate(self.paths))
+        for when, path in spaced(shown, begin, end):
+            yield when, thumbnail(open_picture(path))
 
 
 def open_folder(folder: Path, fps: float, note: Note) -> FolderFilm:

@@ -8,15 +8,16 @@ around it differ from theirs: a camera that moves makes every picture differ, a 
 Source: the manner of PySceneDetect's AdaptiveDetector, with grey thumbnails in place of whole pictures in HSV.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 Grey = npt.NDArray[np.uint8]
+Picture = TypeVar("Picture")
 
 SIDE: Final = 32
 """Pixels of a thumbnail's side."""
@@ -28,6 +29,17 @@ STANDS_OUT: Final = 3.0
 """How many times a cut's change is that of the pictures around it."""
 AROUND: Final = 5
 """Pictures on each side that a change is compared with."""
+
+
+def spaced(pictures: Iterable[tuple[float, Picture]], begin: float, end: float) -> Iterator[tuple[float, Picture]]:
+    """Of pictures with their times, in order, those that a part's thumbnails are made of; stops at `end`."""
+    due = begin
+    for when, picture in pictures:
+        if when >= end:
+            return
+        if when >= due:
+            due = when + INTERVAL
+            yield when, picture
 
 
 def thumbnail(picture: Image.Image) -> Grey:

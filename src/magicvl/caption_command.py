@@ -9,7 +9,7 @@ from magicvl.edge.answer import Progress
 from magicvl.edge.plan import scale_note
 from magicvl.edge.video.asked import Asked
 from magicvl.edge.video.captioned import Captioned, Chosen
-from magicvl.edge.video.film import Film
+from magicvl.edge.video.film import Film, once
 from magicvl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,14 +52,7 @@ def caption_film(call: CaptionCall, load: "Callable[[], Engine]", note: Note, pr
 
     call.check()
     notes: list[str] = []
-
-    def tell(text: str) -> None:
-        # A film is read more than once.
-        if text not in notes:
-            notes.append(text)
-            note(text)
-
-    film, sheet = open_film(call.film, fps=call.fps, note=tell), Sheet()
+    film, sheet = open_film(call.film, fps=call.fps, note=once(note, notes)), Sheet()
     watcher = Watcher(
         progress or silent,
         chosen=lambda film, chosen: note(_chosen(film, chosen)),

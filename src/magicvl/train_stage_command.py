@@ -15,13 +15,9 @@ def train_config(
     config: str, output: Path, *, resume: bool, previous: Path | None, steps: int | None, workers: int | None
 ) -> Path:
     """Runs a config of magicvl-nano or a stage; returns its checkpoint."""
-    from magicvl.train.curriculum.read_stage import find_stage, is_stage, read_stage, shipped_stages
+    from magicvl.train.curriculum.read_stage import CONFIGS, find_config, find_stage, is_stage, read_stage
 
-    if not config.endswith(".toml") and "/" not in config and config not in shipped_stages():
-        from magicvl.train.nano.config import shipped_config
-
-        config = str(shipped_config(config))
-    path = find_stage(config)
+    path = find_stage(config) if "/" in config else find_config("training config", config, CONFIGS)
     if not is_stage(path):
         given = {"--previous": previous, "--steps": steps}
         if unused := [f"{name} {value}" for name, value in given.items() if value is not None]:

@@ -17,11 +17,13 @@ from magicvl.convert.bundle import convert
 from magicvl.edge.bundle import read_bundle, sha256
 from magicvl.edge.engine import Engine
 from magicvl.edge.gguf_check import read_gguf
-from magicvl.edge.video import description
 from magicvl.errors import BundleError, CheckpointError
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning"),
+    pytest.mark.usefixtures("brief"),
+]
 Build = Callable[..., MagicVLForConditionalGeneration]
 DECODER = r".*language_model.*\.(q_proj|v_proj|down_proj)"
 ENCODER = r".*(fc1|linear_1)"
@@ -61,15 +63,6 @@ def captioning(tiny_checkpoint: Path, first: Path, tmp_path_factory: pytest.Temp
     target = tmp_path_factory.mktemp("captioning") / "bundle"
     convert(tiny_checkpoint, target, llm_type="F16", mmproj_type="F32", caption_adapter=first)
     return target
-
-
-@pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A form so small that a random model comes to an end within it."""
-    for name, value in {"SUBJECTS": 1, "ATTRIBUTES": 1, "ACTIONS": 0}.items():
-        monkeypatch.setattr(description, f"MOST_{name}", value)
-    monkeypatch.setattr(description, "MOST_WORDS_CHARACTERS", 8)
-    monkeypatch.setattr(description, "MOST_CAPTION_CHARACTERS", 16)
 
 
 @pytest.fixture(scope="module")

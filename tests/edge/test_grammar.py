@@ -3,43 +3,23 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from magicvl.edge.gbnf import MOST_RULES
 from magicvl.edge.grammar import MOST_CHOICES, MOST_SCHEMA_BYTES, Grammar, make_grammar
-from magicvl.edge.llama import Follower, Model
 from magicvl.edge.number_ranges import Bound, integers, numbers
 from magicvl.edge.regex import automaton_of
 from magicvl.errors import UsageError
 
 Takes = Callable[[Grammar, str], bool]
-
-
-@pytest.fixture(scope="module")
-def takes(tiny_bundle: Path) -> Iterator[Takes]:
-    """Whether a grammar takes a whole text, byte after byte, as llama.cpp follows it."""
-    with Model(tiny_bundle / "llm.gguf") as model:
-        spelled = {model.piece(token): token for token in range(model.tokens)}
-
-        def follow(grammar: Grammar, text: str) -> bool:
-            with Follower(model, grammar.gbnf) as follower:
-                for byte in text.encode():
-                    token = spelled[bytes([byte])]
-                    if not follower.allowed(np.array([token]))[0]:
-                        return False
-                    follower.accept(token)
-                return bool(follower.allowed(np.array([model.end_token]))[0])
-
-        yield follow
 
 
 PATTERNS = [

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from magicvl.errors import UsageError
-from magicvl.train.curriculum.read_stage import CONFIGS, find_stage, read_toml, stage_of
+from magicvl.train.curriculum.read_stage import CONFIGS, find_config, find_stage, read_toml, stage_of
 from magicvl.train.curriculum.stage import Data, Stage
 
 FOLDER = CONFIGS / "ablations"
@@ -81,10 +81,7 @@ def is_done(ablation: Ablation, piece: Piece, output: Path) -> bool:
 
 def find_ablation(name: str) -> Ablation:
     """The ablation of a file, or of the name of one that comes along. Raises UsageError."""
-    known = sorted(path.stem for path in FOLDER.glob("*.toml"))
-    if not name.endswith(".toml") and name not in known:
-        raise UsageError(f"ablation {name!r}: there are {', '.join(known)}, or give the path of a .toml file")
-    return read_ablation(Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml")
+    return read_ablation(find_config("ablation", name, FOLDER))
 
 
 def read_ablation(path: Path) -> Ablation:

@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 
 from magicvl.edge.files import whole_file
 from magicvl.train.curriculum.ablation import SCORES, Ablation, Piece
+from magicvl.train.plots import bar_places
 
 # Student's t for a two-sided 95 % interval, by the number of seeds.
 _T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
@@ -122,9 +123,8 @@ def write_table(ablation: Ablation, output: Path, seeds: int) -> str:
 def _draw(ablation: Ablation, lines: Sequence[Line], target: Path) -> None:
     names = list(dict.fromkeys(name for line in lines for name in line.cells))
     figure, axes = plt.subplots(figsize=(2.5 + 1.3 * len(names), 4.5), layout="constrained")
-    width = 0.8 / len(lines)
     for number, line in enumerate(lines):
-        places = [place + (number - (len(lines) - 1) / 2) * width for place in range(len(names))]
+        places, width = bar_places(number, len(lines), len(names))
         cells = [line.cells.get(name, Cell(0.0, None)) for name in names]
         axes.bar(places, [each.mean for each in cells], width, label=line.arm,
                  yerr=[each.half or 0.0 for each in cells], capsize=3)  # fmt: skip

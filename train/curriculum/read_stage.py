@@ -1,7 +1,7 @@
 """Stages read from TOML; one that comes along is named `magicvl-tiny/stage1`."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
@@ -13,13 +13,23 @@ from magicvl.train.curriculum.stage import Stage
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
-def find_stage(name: str) -> Path:
-    """The file of a stage: a path, or the name of one that comes along. Raises UsageError that lists them."""
+def find_config(kind: str, name: str, folder: Path, known: Sequence[str] | None = None) -> Path:
+    """The file of a config: a path, or the name of one that comes along. Raises UsageError that lists them.
+
+    `known` are the names of those in `folder`, None for all that lie in it.
+    """
     if name.endswith(".toml"):
         return Path(name)
-    if name not in (known := shipped_stages()):
-        raise UsageError(f"stage {name!r}: there are {', '.join(known)}, or give the path of a .toml file")
-    return CONFIGS / f"{name}.toml"
+    if known is None:
+        known = sorted(path.stem for path in folder.glob("*.toml"))
+    if name not in known:
+        raise UsageError(f"{kind} {name!r}: there are {', '.join(known)}, or give the path of a .toml file")
+    return folder / f"{name}.toml"
+
+
+def find_stage(name: str) -> Path:
+    """The file of a stage; see `find_config`."""
+    return find_config("stage", name, CONFIGS, shipped_stages())
 
 
 def is_stage(path: Path) -> bool:

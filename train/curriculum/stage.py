@@ -81,7 +81,7 @@ class Lora:
     """Names of the decoder's linear layers."""
     head: bool = False
     """Whether the output head has one too, for words that the decoder never wrote. A head that shares its table with
-    the embeddings gets one of its own first."""
+    the embeddings gets one of its own first. For supervised runs of `magicvl train caption` alone."""
 
     def problems(self) -> Iterator[str]:
         """What cannot be."""
@@ -260,6 +260,8 @@ class Stage:
     def _part_problems(self) -> Iterator[str]:
         if self.lora is not None and not self.rates.language:
             yield "lora: rates.language is its rate, and that is 0"
+        if self.lora is not None and self.lora.head:
+            yield "lora: head is for supervised runs of `magicvl train caption`; a stage's head is not adapted"
         if not self.answers and not self.dense:
             yield "answers = false: then the dense targets are all there is to learn from; give `dense` a weight"
         if self.answers and self.start.language == "none":

@@ -33,7 +33,7 @@ from magicvl.train.curriculum.packing import Row, blank_row
 from magicvl.train.curriculum.stage import Stage
 from magicvl.train.curriculum.start import CHECKPOINT, Begun, begin
 from magicvl.train.plots import plot_run
-from magicvl.train.run_log import trim_log
+from magicvl.train.run_log import append_log, trim_log
 from magicvl.train.stop_signal import StopSignal
 
 LOG_NAME, PLOT_NAME, BOARD_NAME = "log.jsonl", "curves.png", "tensorboard"
@@ -134,7 +134,6 @@ def _steps(run: Run, output: Path, start: int, workers: int) -> bool:
     rows = held_out(stage, run.begun.processor, share) if stage.answers else []
     main = accelerator.is_main_process
     with (
-        _log_file(output / LOG_NAME if main else None) as log,
         tqdm(total=stage.steps, initial=start, unit="step", dynamic_ncols=True, disable=not main) as bar,
         StopSignal() as stopped,
     ):
@@ -149,7 +148,7 @@ def _steps(run: Run, output: Path, start: int, workers: int) -> bool:
             if kept:
                 entry |= _measured(run, rows, bar)
                 save_state(accelerator, output, step + 1, stage)
-            _record(run, log, entry)
+            _record(run, output, entry)
             if main and kept:
                 plot_run(output / LOG_NAME, output / PLOT_NAME, "category")
             bar.set_postfix(_shown(entry))
@@ -238,11 +237,10 @@ def _entry(step: int, losses: Losses, seconds: float, waited: float, batch: Batc
     return entry | ({"left_out": dict(Counter(batch.left_out))} if batch.left_out else {})
 
 
-def _record(run: Run, log: Any, entry: dict[str, Any]) -> None:
+def _record(run: Run, output: Path, entry: dict[str, Any]) -> None:
     """One line of log.jsonl, and the same for TensorBoard."""
-    if log is not None:
-        log.write(json.dumps(entry) + "\n")
-        log.flush()
+    if run.accelerator.is_main_process:
+        append_log(output / LOG_NAME, entry)
     numbers = {name: entry[name] for name in ("answers", "dense", "held_out_loss") if entry.get(name) is not None}
     numbers["tokens_per_second"] = entry["tokens"] / entry["seconds"]
     shares = {f"accuracy/{name}": right / asked for name, (right, asked) in entry.get("accuracy", {}).items()}
@@ -252,7 +250,3 @@ def _record(run: Run, log: Any, entry: dict[str, Any]) -> None:
 def _shown(entry: dict[str, Any]) -> dict[str, str]:
     shown = {name: f"{entry[name]:.3f}" for name in ("answers", "dense") if entry[name] is not None}
     return shown | {"tok/s": f"{entry['tokens'] / entry['seconds']:,.0f}"}
-
-
-def _log_file(path: Path | None) -> Any:
-    return nullcontext() if path is None else path.open("a", encoding="utf-8")

@@ -103,12 +103,3 @@ def read_config(path: Path) -> TrainConfig:
         return TrainConfig(stages=stages, **data)
     except TypeError as error:
         raise UsageError(f"{path}: {error}") from None
-
-
-def shipped_config(name: str) -> Path:
-    """The path of a config that comes along. Raises UsageError that lists them."""
-    folder = Path(__file__).parents[1] / "configs"
-    names = sorted(path.stem for path in folder.glob("*.toml"))
-    if name not in names:
-        raise UsageError(f"training config {name!r}: there are {', '.join(names)}, or give the path of a .toml file")
-    return folder / f"{name}.toml"

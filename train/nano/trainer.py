@@ -23,7 +23,7 @@ from magicvl.train.nano.dense import DenseHead
 from magicvl.train.nano.evaluate import accuracy, held_out_samples, look, model_logits
 from magicvl.train.nano.vocabulary import build_tokenizer
 from magicvl.train.plots import plot_run
-from magicvl.train.run_log import trim_log
+from magicvl.train.run_log import append_log, trim_log
 from magicvl.train.stop_signal import StopSignal, ignore_interrupt
 from magicvl.train.vocabulary import IMAGE
 
@@ -146,7 +146,6 @@ def _run(learner: Learner, processor: MagicVLProcessor, output: Path, start: int
     batches = _load_ahead(MicroBatches(config, processor), start * config.micro_batches, workers)
     learner.model.train()
     with (
-        (output / LOG_NAME).open("a", encoding="utf-8") as log,
         tqdm(total=config.steps, initial=start, unit="step", dynamic_ncols=True) as bar,
         StopSignal() as stopped,
     ):
@@ -160,8 +159,7 @@ def _run(learner: Learner, processor: MagicVLProcessor, output: Path, start: int
                     entry["accuracy"] = {task: [*counts] for task, counts in measured.items()}
                     bar.write(_summary(step + 1, measured), file=bar.fp)
                 _save(learner, processor, step + 1, output / "checkpoint")
-            log.write(json.dumps(entry) + "\n")
-            log.flush()
+            append_log(output / LOG_NAME, entry)
             if "accuracy" in entry:
                 plot_run(output / LOG_NAME, output / PLOT_NAME)
             shown = {name: f"{value:.3f}" for name, value in asdict(losses).items() if value is not None}

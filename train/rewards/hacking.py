@@ -72,9 +72,14 @@ def copied(answer: Description) -> float:
     return (caption & thought).total() / caption.total() if caption else 0.0
 
 
+def plain(caption: str) -> str:
+    """What two captions that count as the same have alike: capitals and spaces aside."""
+    return " ".join(caption.lower().split())
+
+
 def commonest(captions: Sequence[str]) -> float:
-    """Share of a batch that has its commonest caption, capitals and spaces aside."""
-    counts = Counter(" ".join(each.lower().split()) for each in captions)
+    """Share of a batch that has its commonest caption."""
+    counts = Counter(map(plain, captions))
     return counts.most_common(1)[0][1] / len(captions) if captions else 0.0
 
 

@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from magicvl.edge.files import whole_file
+from magicvl.train.plots import bar_places
 from magicvl.train.rewards.agreement import LEAST_BALANCED
 from magicvl.train.rewards.judge_report import Tried, right_share
 
@@ -27,10 +28,9 @@ def draw(tried: Sequence[Tried], path: Path) -> None:
     FigureCanvasAgg(figure)
     for axes, each in zip(np.atleast_1d(figure.subplots(len(tried), 1)), tried, strict=True):
         kinds = [row.kind for row in each.agreements[0].rows]
-        width = 0.8 / len(each.agreements)
         for number, found in enumerate(each.agreements):
             shares = [100 * right_share(row) for row in found.rows]
-            places = [place + (number - (len(each.agreements) - 1) / 2) * width for place in range(len(kinds))]
+            places, width = bar_places(number, len(each.agreements), len(kinds))
             label = f"{found.name}: {found.balanced:.0%}{'' if found.trusted else ', refused'}"
             bars = axes.bar(places, shares, width, label=label)
             axes.bar_label(bars, fmt="%.0f", fontsize=7)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from magicvl.edge.files import whole_file
 from magicvl.errors import UsageError
-from magicvl.train.curriculum.read_stage import read_toml
+from magicvl.train.curriculum.read_stage import find_config, read_toml
 from magicvl.train.video.read import FOLDER, find_run, read_run
 from magicvl.train.video.settings import CaptionRun
 
@@ -35,10 +35,7 @@ class Experiment:
 
 def find_experiment(name: str) -> Experiment:
     """The experiment of a file, or of the name of one that comes along. Raises UsageError."""
-    known = sorted(path.stem for path in EXPERIMENTS.glob("*.toml"))
-    if not name.endswith(".toml") and name not in known:
-        raise UsageError(f"experiment {name!r}: there are {', '.join(known)}, or give the path of a .toml file")
-    return read_experiment(Path(name) if name.endswith(".toml") else EXPERIMENTS / f"{name}.toml")
+    return read_experiment(find_config("experiment", name, EXPERIMENTS))
 
 
 def read_experiment(path: Path) -> Experiment:

@@ -45,6 +45,8 @@ class Films:
     ) -> None:
         self.settings, self.processor, self.held_out, self.split = settings, processor, held_out, split
         self._film = lru_cache(maxsize=None)(self._make)
+        # A film is looked at soon after it was put in tokens; its pictures are too large to be kept for all.
+        self._clip = lru_cache(maxsize=256)(self._make_clip)
 
     def __len__(self) -> int:
         """Films to learn from."""
@@ -58,6 +60,9 @@ class Films:
 
     def clip(self, number: int) -> Clip:
         """The clip that a film is of."""
+        return self._clip(number)
+
+    def _make_clip(self, number: int) -> Clip:
         settings = self.settings
         if number >= settings.count:
             return make_clip(settings.seed, number - settings.count, self.split, settings.held_out_style)

@@ -14,10 +14,8 @@ import torch
 from peft import LoraConfig
 from safetensors.torch import save_file
 
-from magicvl.convert.adapter import TENSORS, Adapter, Pair, open_adapter
+from magicvl.convert.adapter import PREFIX, TENSORS, Adapter, Pair, open_adapter
 from magicvl.errors import CheckpointError, UsageError
-
-_PREFIX = "base_model.model."
 
 
 def join_adapters(folders: Sequence[Path], output: Path) -> Path:
@@ -36,8 +34,8 @@ def join_adapters(folders: Sequence[Path], output: Path) -> Path:
     rank = max(len(down) for down, _ in joined.values())
     tensors = {}
     for module, (down, up) in joined.items():
-        tensors[f"{_PREFIX}{module}.lora_A.weight"] = _widened(down, rank, 0)
-        tensors[f"{_PREFIX}{module}.lora_B.weight"] = _widened(up, rank, 1)
+        tensors[f"{PREFIX}{module}.lora_A.weight"] = _widened(down, rank, 0)
+        tensors[f"{PREFIX}{module}.lora_B.weight"] = _widened(up, rank, 1)
     _write(tensors, LoraConfig(r=rank, lora_alpha=rank, target_modules=modules, lora_dropout=0.0, bias="none"), output)
     return output
 

@@ -3,20 +3,15 @@
 from pathlib import Path
 
 from magicvl.errors import UsageError
-from magicvl.train.curriculum.read_stage import CONFIGS, build, read_toml
+from magicvl.train.curriculum.read_stage import CONFIGS, build, find_config, read_toml
 from magicvl.train.video.settings import CaptionRun
 
 FOLDER = CONFIGS / "video"
 
 
 def find_run(name: str) -> Path:
-    """The file of a run: a path, or the name of one that comes along. Raises UsageError that lists them."""
-    known = sorted(path.stem for path in FOLDER.glob("*.toml"))
-    if name.endswith(".toml"):
-        return Path(name)
-    if name not in known:
-        raise UsageError(f"caption run {name!r}: there are {', '.join(known)}, or give the path of a .toml file")
-    return FOLDER / f"{name}.toml"
+    """The file of a run; see `find_config`."""
+    return find_config("caption run", name, FOLDER)
 
 
 def read_run(path: Path) -> CaptionRun:

@@ -2,9 +2,10 @@
 
 DIR/config.json   what was run
 DIR/state/        the trainer's own states to go on from: adapter, optimiser, random numbers, step
-DIR/adapter/      the LoRA, PEFT's layout: for `convert --adapter` and `train join`
+DIR/adapter/      the LoRA, PEFT's layout: for `magicvl convert --caption-adapter` and `magicvl train join`
 DIR/merged/       the checkpoint with the LoRA in it: what the next run begins with
-DIR/base/         the checkpoint without it, where the output head got a table of its own: what the LoRA is of
+DIR/base/         where `lora.head` is set: what the LoRA is of, the checkpoint with an output head of its own, and with
+                  new input vectors for words that were never met
 DIR/log.jsonl  DIR/curves.png
 """
 

@@ -172,6 +172,8 @@ class CaptionRun:
         """Everything that is wrong with it."""
         if self.kind not in KINDS:
             yield f"kind {self.kind!r}; there are {', '.join(KINDS)}"
+        if self.kind == "grpo" and self.lora.head:
+            yield "lora: head is for supervised runs; GRPO with an adapter of the output head is not supported"
         for part in (self.clips, self.learning, self.lora, self.group):
             yield from part.problems()
         for name in ("samples", "rows", "save_every", "evaluate_every", "evaluate_films"):

@@ -1,6 +1,5 @@
 """What is seen of a run while it goes: a progress line, log.jsonl, held-out scores, curves; and how it is stopped."""
 
-import json
 import math
 import sys
 import time
@@ -11,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from magicvl.train.run_log import append_log
 from magicvl.train.video.curves import plot_captions
 from magicvl.train.video.settings import CaptionRun
 
@@ -70,8 +70,7 @@ class Watch(TrainerCallback):
         plot_captions(self._output / LOG_NAME, self._output / PLOT_NAME)
 
     def _write(self, entry: dict[str, Any]) -> None:
-        with (self._output / LOG_NAME).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+        append_log(self._output / LOG_NAME, entry)
         if held_out := entry.get("held_out"):
             said = "  ".join(f"{name} {held_out[name]:.3f}" for name in SHOWN if name in held_out)
             tqdm.write(f"step {entry['step']}  held out: {said}", file=sys.stderr)

@@ -14,10 +14,10 @@ from magicvl.convert.bundle import convert
 from magicvl.edge.answer import Options, drain
 from magicvl.edge.engine import Engine
 from magicvl.edge.variant import find_server
-from magicvl.edge.video import description
 from magicvl.edge.video.description import film_message
 from magicvl.edge.video.open_film import open_film
 
+pytestmark = pytest.mark.usefixtures("brief")
 Make = Callable[..., Image.Image]
 REAL = [
     pytest.mark.slow,
@@ -53,15 +53,6 @@ def bundle(request: pytest.FixtureRequest, tiny_checkpoint: Path, tmp_path_facto
         caption_adapter=write_adapter(place / "two", tiny_checkpoint, 2),
     )
     return place / "bundle"
-
-
-@pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A form so small that a random model comes to an end within it."""
-    for name, value in {"SUBJECTS": 1, "ATTRIBUTES": 1, "ACTIONS": 0}.items():
-        monkeypatch.setattr(description, f"MOST_{name}", value)
-    monkeypatch.setattr(description, "MOST_WORDS_CHARACTERS", 8)
-    monkeypatch.setattr(description, "MOST_CAPTION_CHARACTERS", 16)
 
 
 @pytest.fixture

@@ -1,18 +1,17 @@
 """What a model may write of a film: what is written is read as it was, and llama.cpp's grammar takes just that."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jsonschema
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from magicvl.edge.answer import Options
-from magicvl.edge.llama import Follower, Model
+from magicvl.edge.grammar import Grammar
 from magicvl.edge.prompt import Picture
 from magicvl.edge.video import description
 from magicvl.edge.video.choose import uniform_times
@@ -47,23 +46,11 @@ def test_what_is_written_is_read_as_it_was(found: Description) -> None:
 
 
 @pytest.fixture(scope="module")
-def takes(tiny_bundle: Path) -> Iterator[Callable[[str], bool]]:
-    """Whether the grammar of the seven frames takes a whole text, as llama.cpp follows it."""
+def takes(takes: Callable[[Grammar, str], bool]) -> Callable[[str], bool]:
+    """Whether the grammar of the seven frames takes a whole text."""
     grammar = Options(schema=schema(TIMES)).grammar
     assert grammar is not None
-    with Model(tiny_bundle / "llm.gguf") as model:
-        spelled = {model.piece(token): token for token in range(model.tokens)}
-
-        def follow(text: str) -> bool:
-            with Follower(model, grammar.gbnf) as follower:
-                for byte in text.encode():
-                    token = spelled[bytes([byte])]
-                    if not follower.allowed(np.array([token]))[0]:
-                        return False
-                    follower.accept(token)
-                return bool(follower.allowed(np.array([model.end_token]))[0])
-
-        yield follow
+    return partial(takes, grammar)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

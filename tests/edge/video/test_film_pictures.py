@@ -50,6 +50,21 @@ def test_each_picture_is_shown_for_its_time(name: str, save: Callable[..., Path]
     assert [when for when, _ in found.thumbnails(0.5, 1.0)] == pytest.approx([0.6, 0.85])
 
 
+@pytest.mark.parametrize("name", ["film.gif", "film.webp", "film.png"])
+def test_an_animation_is_not_decoded_past_the_end_of_a_part(
+    name: str, save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, decoded, goes_on = open_film(save(name), note=odd), list[int](), film_animation._goes_on
+
+    def watched(picture: Image.Image, place: int, name: str) -> bool:
+        decoded.append(place)
+        return goes_on(picture, place, name)
+
+    monkeypatch.setattr(film_animation, "_goes_on", watched)
+    assert [when for when, _ in found.thumbnails(0.0, 0.7)] == pytest.approx([0.0, 0.3, 0.6])
+    assert decoded == [0, 1, 2, 3]
+
+
 def test_a_picture_for_those_who_cannot_play_it_is_no_part_of_a_film(save: Callable[..., Path], number: Number) -> None:
     found = open_film(save("film.png", default_image=True, duration=SHOWN[:7]), note=odd)
     assert found.count == 7
@@ -166,6 +181,13 @@ def test_a_damaged_picture_in_a_folder_is_named(folder: Path) -> None:
     found = open_film(folder, note=lambda text: None)
     with pytest.raises(PictureError, match=r"frame-3\.JPG: not a picture"):
         list(found.frames([3.5]))
+
+
+def test_thumbnails_are_made_of_nothing_but_what_is_due(folder: Path) -> None:
+    found = open_film(folder, fps=10.0, note=lambda text: None)
+    for count in (3, 5, 6):
+        next(folder.glob(f"frame-{count}.*")).write_bytes(b"no picture")
+    assert [when for when, _ in found.thumbnails(0.0, 0.5)] == [0.0, 0.2, 0.4]
 
 
 @pytest.mark.parametrize("slow", [1e-6])

@@ -93,6 +93,7 @@ def test_clips_are_a_function_of_their_number(opened: Opened, clips: Clips) -> N
     _, films = opened
     again = Films(clips, films.processor, 2)
     assert again[5] == films[5] and again[9] == films[9]
+    assert films.clip(5) is films.clip(5), "it is drawn once"
     assert films[8].reference != films[0].reference, "held-out clips are another split's"
     other = Films(replace(clips, seed=8), films.processor)
     assert other[0].answer != films[0].answer

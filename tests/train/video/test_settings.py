@@ -1,5 +1,6 @@
 """Configs: those that come along are sound, and everything wrong with another is said at once."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ from typer.testing import CliRunner
 
 from magicvl.errors import UsageError
 from magicvl.train.curriculum.read_stage import shipped_stages
+from magicvl.train.curriculum.stage import Lora
 from magicvl.train.video.experiment import EXPERIMENTS, find_experiment
 from magicvl.train.video.read import FOLDER, find_run, read_run
+from magicvl.train.video.settings import CaptionRun
 from magicvl.train_cli import train
 
 SHIPPED = sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -52,6 +55,12 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     path.write_text('kind = "grpo"\nsample = 2\n')
     with pytest.raises(UsageError, match=r"no sample;.*it lacks clips"):
         read_run(path)
+
+
+def test_the_head_is_adapted_in_supervised_runs_alone(make_run: Callable[..., CaptionRun]) -> None:
+    assert make_run(lora=Lora(head=True)).lora.head
+    with pytest.raises(UsageError, match="head is for supervised runs; GRPO with"):
+        make_run(kind="grpo", rows=6, lora=Lora(head=True))
 
 
 def test_the_commands_say_what_is_wrong(tmp_path: Path) -> None:
