@@ -4,23 +4,48 @@ All or nothing: what `magicvl.edge.video.description.read` takes is worth 1, eve
 because a model that was fine-tuned on the form keeps it from the beginning, and because credit for parts of a form can
 be had by parts of a form alone.
 
+What is said of subjects and actions does not stand or fall with a time, though: `read_or_none` takes a time that no
+frame has for the nearest frame's. Where captions are made (magicvl.edge.video.caption) a grammar keeps times, so a
+model that gets one wrong loses the reward of form, and not all others.
+
 Source: arXiv 2506.01725, the format reward.
 """
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
-from magicvl.edge.video.description import Description, read
+from magicvl.edge.video.description import Description, read, time_text
 from magicvl.errors import EngineError
 
 
 def format_score(text: str, times: Sequence[float]) -> float:
     """1 for a whole description of frames of those times (seconds), else 0."""
-    return float(read_or_none(text, times) is not None)
+    return float(_read(text, times) is not None)
 
 
 def read_or_none(text: str, times: Sequence[float]) -> Description | None:
-    """What the text describes; None where it is no description, which no other reward is given for."""
+    """What the text describes, whatever its times; None for no description, which no reward is given for."""
+    if (found := _read(text, times)) is not None:
+        return found
+    try:
+        return _read(json.dumps(_moved(json.loads(text), times)), times)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+
+
+def _read(text: str, times: Sequence[float]) -> Description | None:
     try:
         return read(text, times)
     except EngineError:
         return None
+
+
+def _moved(found: Any, times: Sequence[float]) -> Any:
+    """The same object with each action from one frame's time to another's."""
+    shown = [float(time_text(each)) for each in times]
+    for subject in found["subjects"]:
+        for action in subject["actions"]:
+            begin, end = (min(shown, key=lambda time: abs(time - action[key])) for key in ("from", "to"))
+            action |= {"from": min(begin, end), "to": max(begin, end)}
+    return found

@@ -1,7 +1,7 @@
 """What an answer about a film is worth: form, think part and caption, each 0 to 1, and what looks like cheating.
 
-The scores are magicvl.train.rewards'; here they meet token ids, and TRL's way to ask for rewards. An answer without
-valid form has neither think part nor caption.
+The scores are magicvl.train.rewards'; here they meet token ids, and TRL's way to ask for rewards. What is no
+description has neither think part nor caption; a wrong time costs the form alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerBase
 from magicvl.edge.video.description import Description
 from magicvl.train.rewards.embedding import Embedder, EmbeddingSimilarity
 from magicvl.train.rewards.entailment import WordEntailer
-from magicvl.train.rewards.event_score import CaptionScorer, EventScorer
-from magicvl.train.rewards.format_score import read_or_none
+from magicvl.train.rewards.event_score import CaptionScorer, EventScore, EventScorer
+from magicvl.train.rewards.format_score import format_score, read_or_none
 from magicvl.train.rewards.hacking import Signs
 from magicvl.train.rewards.similarity import LemmaSimilarity, Similarity
 from magicvl.train.rewards.think_score import think_score
@@ -59,18 +59,19 @@ class Scorer:
         references = [films[place].reference for place, _ in whole]
         told = self.captions.score([found.caption for _, found in whole], references)
         for (place, found), event in zip(whole, told, strict=True):
-            worths[place] = self._worth(found, films[place], event.value, event.coverage)
+            form = format_score(texts[place], films[place].times)
+            worths[place] = self._worth(found, form, films[place], event)
         return worths
 
     @staticmethod
     def signs(films: Sequence[Film], texts: Sequence[str]) -> dict[str, float]:
-        """What would show that rewards are cheated, of the texts with valid form together."""
+        """What would show that rewards are cheated, of the texts that are descriptions together."""
         read = (read_or_none(text, film.times) for film, text in zip(films, texts, strict=True))
         return Signs.of([found for found in read if found is not None]).to_log()
 
-    def _worth(self, found: Description, film: Film, event: float, coverage: float) -> Worth:
+    def _worth(self, found: Description, form: float, film: Film, event: EventScore) -> Worth:
         think = think_score(found, film.reference, self.similarity)
-        return Worth(1.0, think.value, think.attributes.value, think.actions.value, event, coverage)
+        return Worth(form, think.value, think.attributes.value, think.actions.value, event.value, event.coverage)
 
 
 def make_scorer(rewards: Rewards) -> Scorer:

@@ -1,6 +1,7 @@
 """What is scored of a text: events both ways, subjects, objects, answers, form; on cases made by hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -51,7 +52,8 @@ def item(**fields: object) -> VideoItem:
 def told(caption: str, *subjects: Subject, reference: Reference = TRUTH, plain: bool = False) -> Told:
     """A text that says this."""
     described = Description(subjects, caption) if caption else None
-    return Told(caption, TIMES, described, plain, reference)
+    text = caption if described is None or plain else write(described)
+    return Told(text, TIMES, described, plain, reference)
 
 
 class Literal:
@@ -203,6 +205,8 @@ def test_form_is_told_of_texts_and_length_of_captions() -> None:
     assert FormPart()(item(), told("Two words.")).columns[WORDS] == 2.0
     assert FormPart()(item(), told("Two words.")).columns[VALID] == 1.0
     assert FormPart()(item(), told("")).columns == {VALID: 0.0}
+    late = replace(told("Two words.", CIRCLE), times=(99.0,))
+    assert FormPart()(item(), late).columns[VALID] == 0.0, "frames have no such times"
     assert VALID not in FormPart()(item(), told("Two words.", plain=True)).columns
 
 

@@ -23,8 +23,10 @@ def test_a_whole_description_is_worth_one() -> None:
         WHOLE[:-1],
         WHOLE.replace('"caption"', '"title"'),
         WHOLE.replace("A red circle moves left.", " "),
-        WHOLE.replace('"from":0.5', '"from":0.7'),
-        WHOLE.replace('"from":0.5,"to":1.5', '"from":1.5,"to":0.5'),
+        WHOLE.replace('"from":0.5', '"from":"soon"'),
+        WHOLE.replace('"from":0.5', f'"from":{10**400}'),
+        WHOLE.replace('"from":0.5,', ""),
+        WHOLE.replace("[{", "[[").replace("}]", "]]"),
         '{"subjects": 3, "caption": "A."}',
         "[" * 5000,
     ],
@@ -32,3 +34,12 @@ def test_a_whole_description_is_worth_one() -> None:
 def test_anything_else_is_worth_nothing(text: str) -> None:
     assert format_score(text, TIMES) == 0
     assert read_or_none(text, TIMES) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", ['"from":0.7,"to":1.4', '"from":1.5,"to":0.5', '"from":-3,"to":1.7', '"from":0.5,"to":1.51']
+)
+def test_a_wrong_time_costs_the_form_alone(wrong: str) -> None:
+    text = WHOLE.replace('"from":0.5,"to":1.5', wrong)
+    assert format_score(text, TIMES) == 0
+    assert read_or_none(text, TIMES) == read_or_none(WHOLE, TIMES)

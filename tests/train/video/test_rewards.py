@@ -1,5 +1,7 @@
 """Rewards as TRL asks for them: the truth is worth everything, another film's truth less, no form nothing."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 from magicvl.edge.video.description import write
@@ -23,6 +25,9 @@ def test_what_answers_are_worth(opened: Opened) -> None:
     assert all(worth.format == 1 for worth in worths)
     assert sum(worth.think for worth in worths) / 4 < 0.7
     assert scorer.score([films[0]] * 2, ["{", ""]) == [NOTHING, NOTHING]
+    # No frame has these times, and that is all that is wrong with it.
+    (late,) = scorer.score([films[0]], [re.sub(r'"to":[0-9.]+', '"to":99', texts[0])])
+    assert late == replace(scorer.score([films[0]], texts[:1])[0], format=0)
 
 
 def test_functions_score_once_and_log_signs(opened: Opened) -> None:
