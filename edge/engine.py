@@ -123,7 +123,9 @@ class Engine:
         for adapter in (lora, captions):
             if adapter is not None:
                 check_lora(llm, adapter)
-        check_memory(found, llm, mmproj, first_room(self.context) if serving else None, key_type=key_type)
+        # A server loads everything at once; in process the caption adapter comes with the first film.
+        room = first_room(self.context) if serving else None
+        check_memory(found, llm, mmproj, room, key_type=key_type, captions=serving)
         self._template = chat_template(llm)
         self._busy = threading.Lock()
         self.opened = OpenedPictures(self.lock)

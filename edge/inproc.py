@@ -87,6 +87,7 @@ class InProcess:
             return self.sequences
         if self._captions is None:
             # Loaded with the first film: who asks about pictures alone does not pay for it.
+            check_context(self._token_bytes, request.tokens, adapter=self._setup.caption_lora.stat().st_size)
             adapters = [*self._adapters, Adapter(self._setup.caption_lora, self.model, 1.0)]
             self._captions = Sequences(
                 lambda size, sequences: self._make_context(size, sequences, adapters), 1, self._setup.context

@@ -63,16 +63,18 @@ class Need:
         return round(self.fixed + self.token * self.tokens)
 
 
-def needed_memory(bundle: Bundle, llm: GgufFile, tokens: int | None = None, key_type: str = "f16") -> Need:
+def needed_memory(
+    bundle: Bundle, llm: GgufFile, tokens: int | None = None, key_type: str = "f16", *, captions: bool = False
+) -> Need:
     """What loading a bundle and a context of `tokens` takes; None for that of one question about a full tile.
 
-    `llm` is the header of the decoder's file.
+    `llm` is the header of the decoder's file, `captions` says whether the caption adapter is loaded with it.
     """
     lock = bundle.lock
     sizes = {role: entry.size for role, entry in lock.files.items()}
     words = WORD_BYTES * lock.language.vocabulary
     need = Need(
-        decoder=sizes["llm"] + sizes.get("lora", 0) + words,
+        decoder=sizes["llm"] + sizes.get("lora", 0) + (sizes.get("caption_lora", 0) if captions else 0) + words,
         encoder=sizes["mmproj"] + _encoder_scratch(lock),
         token=token_bytes(llm, key_type),
         tokens=first_context(lock) if tokens is None else tokens,
@@ -118,15 +120,16 @@ def check_memory(
     tokens: int | None = None,
     *,
     key_type: str = "f16",
+    captions: bool = False,
     free: int | None = None,
 ) -> None:
     """Raises EngineError where loading the bundle with a context of `tokens` needs more than is free.
 
-    `llm` and `mmproj` are the headers of its files, `tokens` is as in `needed_memory`; `free` is in bytes, None for
-    what `free_memory` says. Where that tells nothing, nothing is refused.
+    `llm` and `mmproj` are the headers of its files, `tokens` and `captions` are as in `needed_memory`; `free` is in
+    bytes, None for what `free_memory` says. Where that tells nothing, nothing is refused.
     """
     free = free_memory() if free is None else free
-    need = needed_memory(bundle, llm, tokens, key_type)
+    need = needed_memory(bundle, llm, tokens, key_type, captions=captions)
     if free is None or need.total <= free:
         return
     raise EngineError(
@@ -136,18 +139,19 @@ def check_memory(
     )
 
 
-def check_context(token: float, tokens: int, *, free: int | None = None) -> None:
+def check_context(token: float, tokens: int, *, adapter: int = 0, free: int | None = None) -> None:
     """Raises EngineError where a context of `tokens`, `token` bytes each, needs more than is free.
 
-    For a bundle that is loaded already; `free` as in `check_memory`.
+    For a bundle that is loaded already, but for an adapter of so many bytes; `free` as in `check_memory`.
     """
     free = free_memory() if free is None else free
-    if free is None or token * tokens <= free:
+    if free is None or adapter + token * tokens <= free:
         return
-    fitting = _fitting_steps(free / token)
+    fitting = _fitting_steps((free - adapter) / token)
     smaller = f" (about {fitting:,} tokens fit)" if fitting else ""
     raise EngineError(
-        f"a context of {tokens:,} tokens takes about {_size(round(token * tokens))} of memory, {_size(free)} are free: "
+        f"a context of {tokens:,} tokens{' with its adapter' if adapter else ''} takes about "
+        f"{_size(round(adapter + token * tokens))} of memory, {_size(free)} are free: "
         f"set a smaller budget, ask for fewer tokens, or give fewer pictures{smaller}"
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from magicvl.bench.video.item import VideoItem
 from magicvl.bench.video.measures import COMMONEST, COPIED, DOUBLED, EMPTY, REPEATED, VALID, WORDS
 from magicvl.bench.video.part import Found, Told
-from magicvl.train.rewards.format_score import format_score
+from magicvl.train.rewards.format_score import times_score
 from magicvl.train.rewards.hacking import copied, doubled, empty, plain, repeated
 from magicvl.train.rewards.words import words
 
@@ -26,7 +26,7 @@ class FormPart:
         if told.plain:
             return Found(caption)
         lists = {COPIED: copied(described), DOUBLED: doubled(described), EMPTY: empty(described)}
-        return Found({VALID: format_score(told.text, told.times)} | caption | lists)
+        return Found({VALID: times_score(told.text, told.times)} | caption | lists)
 
 
 def mark_commonest(captions: Sequence[str]) -> list[Mapping[str, float]]:

@@ -17,7 +17,8 @@ from magicvl.convert.bundle import convert
 from magicvl.edge.bundle import read_bundle, sha256
 from magicvl.edge.engine import Engine
 from magicvl.edge.gguf_check import read_gguf
-from magicvl.errors import BundleError, CheckpointError
+from magicvl.edge.memory import needed_memory
+from magicvl.errors import BundleError, CheckpointError, EngineError
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 
 pytestmark = [
@@ -96,6 +97,22 @@ def test_films_alone_are_described_with_it(
         assert np.array_equal(engine.logits(picture, "What is it?"), expected)
         again = engine.caption(frames, max_tokens=200)
         assert again.description == with_it and again.usage.cached_tokens == made.usage.prompt_tokens - 1
+
+
+def test_it_is_not_loaded_where_it_does_not_fit(
+    captioning: Path, tiny_bundle: Path, frames: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, without = read_bundle(captioning), read_bundle(tiny_bundle)
+    llm = read_gguf(bundle.path("llm"))
+    size = bundle.path("caption_lora").stat().st_size
+    assert needed_memory(bundle, llm).total == needed_memory(without, llm).total, "who asks about pictures has none"
+    assert needed_memory(bundle, llm, captions=True).total == needed_memory(without, llm).total + size
+    with Engine(captioning, threads=1) as engine:
+        with monkeypatch.context() as full:
+            full.setattr("magicvl.edge.memory.free_memory", lambda: size)
+            with pytest.raises(EngineError, match=r"a context of [0-9,]+ tokens with its adapter takes about"):
+                said(engine, frames)
+        assert said(engine, frames)
 
 
 def test_it_comes_on_top_of_the_other_adapter(

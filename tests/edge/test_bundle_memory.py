@@ -162,6 +162,9 @@ def test_a_context_that_would_not_fit_is_not_made(tiny_bundle: Path, monkeypatch
         # What fits is answered all the same.
         assert engine.ask([], "what is it?", max_tokens=2) is not None
     check_context(token_bytes(llm), 10**6, free=10**12)
+    check_context(2.0, 1000, adapter=500, free=2500)
+    with pytest.raises(EngineError, match="with its adapter takes"):
+        check_context(2.0, 1000, adapter=501, free=2500)
 
 
 def test_the_command_refuses_in_one_line(

@@ -4,9 +4,8 @@ All or nothing: what `magicvl.edge.video.description.read` takes is worth 1, eve
 because a model that was fine-tuned on the form keeps it from the beginning, and because credit for parts of a form can
 be had by parts of a form alone.
 
-What is said of subjects and actions does not stand or fall with a time, though: `read_or_none` takes a time that no
-frame has for the nearest frame's. Where captions are made (magicvl.edge.video.caption) a grammar keeps times, so a
-model that gets one wrong loses the reward of form, and not all others.
+Times are no part of that form. Where captions are made (magicvl.edge.video.caption) a grammar keeps them, so what is
+read here takes a time that no frame has for the nearest frame's; `times_score` tells whether that was needed.
 
 Source: arXiv 2506.01725, the format reward.
 """
@@ -20,7 +19,12 @@ from magicvl.errors import EngineError
 
 
 def format_score(text: str, times: Sequence[float]) -> float:
-    """1 for a whole description of frames of those times (seconds), else 0."""
+    """1 for a whole description of frames, whatever their times (seconds) in it, else 0."""
+    return float(read_or_none(text, times) is not None)
+
+
+def times_score(text: str, times: Sequence[float]) -> float:
+    """1 for a whole description that names the frames' own times (seconds) alone, else 0."""
     return float(_read(text, times) is not None)
 
 

@@ -1,7 +1,8 @@
 """What an answer about a film is worth: form, think part and caption, each 0 to 1, and what looks like cheating.
 
 The scores are magicvl.train.rewards'; here they meet token ids, and TRL's way to ask for rewards. What is no
-description has neither think part nor caption; a wrong time costs the form alone.
+description has neither think part nor caption. Times are measured and not rewarded: at the edge a grammar keeps them,
+and where they counted as form, answers lost their actions (see LOG).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from magicvl.edge.video.description import Description
 from magicvl.train.rewards.embedding import Embedder, EmbeddingSimilarity
 from magicvl.train.rewards.entailment import WordEntailer
 from magicvl.train.rewards.event_score import CaptionScorer, EventScore, EventScorer
-from magicvl.train.rewards.format_score import format_score, read_or_none
+from magicvl.train.rewards.format_score import read_or_none, times_score
 from magicvl.train.rewards.hacking import Signs
 from magicvl.train.rewards.similarity import LemmaSimilarity, Similarity
 from magicvl.train.rewards.think_score import think_score
@@ -32,6 +33,9 @@ class Worth:
     """Of one answer; each 0 to 1."""
 
     format: float
+    """1 for a description, whatever its times."""
+    times: float
+    """1 where all its times are frames'; no reward is given for it."""
     think: float
     attributes: float
     """F1; names among them."""
@@ -42,7 +46,7 @@ class Worth:
     """Share of the events that the caption tells, before it is stepped."""
 
 
-NOTHING = Worth(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NOTHING = Worth(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class Scorer:
@@ -59,8 +63,8 @@ class Scorer:
         references = [films[place].reference for place, _ in whole]
         told = self.captions.score([found.caption for _, found in whole], references)
         for (place, found), event in zip(whole, told, strict=True):
-            form = format_score(texts[place], films[place].times)
-            worths[place] = self._worth(found, form, films[place], event)
+            times = times_score(texts[place], films[place].times)
+            worths[place] = self._worth(found, times, films[place], event)
         return worths
 
     @staticmethod
@@ -69,9 +73,9 @@ class Scorer:
         read = (read_or_none(text, film.times) for film, text in zip(films, texts, strict=True))
         return Signs.of([found for found in read if found is not None]).to_log()
 
-    def _worth(self, found: Description, form: float, film: Film, event: EventScore) -> Worth:
+    def _worth(self, found: Description, times: float, film: Film, event: EventScore) -> Worth:
         think = think_score(found, film.reference, self.similarity)
-        return Worth(form, think.value, think.attributes.value, think.actions.value, event.value, event.coverage)
+        return Worth(1.0, times, think.value, think.attributes.value, think.actions.value, event.value, event.coverage)
 
 
 def make_scorer(rewards: Rewards) -> Scorer:

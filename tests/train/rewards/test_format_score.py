@@ -3,7 +3,7 @@
 import pytest
 
 from magicvl.edge.video.description import Action, Description, Subject, write
-from magicvl.train.rewards.format_score import format_score, read_or_none
+from magicvl.train.rewards.format_score import format_score, read_or_none, times_score
 
 TIMES = (0.5, 1.5, 2.5)
 CIRCLE = Subject("circle", ("red",), (Action("moves left", (0.5, 1.5)),))
@@ -11,7 +11,7 @@ WHOLE = write(Description((CIRCLE,), "A red circle moves left."))
 
 
 def test_a_whole_description_is_worth_one() -> None:
-    assert format_score(WHOLE, TIMES) == 1
+    assert format_score(WHOLE, TIMES) == times_score(WHOLE, TIMES) == 1
     assert read_or_none(WHOLE, TIMES) == Description((CIRCLE,), "A red circle moves left.")
 
 
@@ -32,14 +32,14 @@ def test_a_whole_description_is_worth_one() -> None:
     ],
 )
 def test_anything_else_is_worth_nothing(text: str) -> None:
-    assert format_score(text, TIMES) == 0
+    assert format_score(text, TIMES) == times_score(text, TIMES) == 0
     assert read_or_none(text, TIMES) is None
 
 
 @pytest.mark.parametrize(
     "wrong", ['"from":0.7,"to":1.4', '"from":1.5,"to":0.5', '"from":-3,"to":1.7', '"from":0.5,"to":1.51']
 )
-def test_a_wrong_time_costs_the_form_alone(wrong: str) -> None:
+def test_a_wrong_time_is_read_as_the_nearest_frame_s(wrong: str) -> None:
     text = WHOLE.replace('"from":0.5,"to":1.5', wrong)
-    assert format_score(text, TIMES) == 0
+    assert (format_score(text, TIMES), times_score(text, TIMES)) == (1, 0)
     assert read_or_none(text, TIMES) == read_or_none(WHOLE, TIMES)

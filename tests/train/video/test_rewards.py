@@ -27,7 +27,7 @@ def test_what_answers_are_worth(opened: Opened) -> None:
     assert scorer.score([films[0]] * 2, ["{", ""]) == [NOTHING, NOTHING]
     # No frame has these times, and that is all that is wrong with it.
     (late,) = scorer.score([films[0]], [re.sub(r'"to":[0-9.]+', '"to":99', texts[0])])
-    assert late == replace(scorer.score([films[0]], texts[:1])[0], format=0)
+    assert late == replace(scorer.score([films[0]], texts[:1])[0], times=0)
 
 
 def test_functions_score_once_and_log_signs(opened: Opened) -> None:
