@@ -20,6 +20,8 @@ from magicvl.edge.engine import Engine
 from magicvl.edge.prompt import ask_messages
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.processing import MagicVLProcessor
+from magicvl.train.clips.make import make_clip
+from magicvl.train.clips.write import write_film
 from magicvl.train.fonts import font_files
 from magicvl.train.nano.batches import draw_sample
 from magicvl.train.nano.drawing import draw_scene
@@ -106,6 +108,21 @@ def test_it_is_right_about_pictures_drawn_here(task: str, engine: Engine) -> Non
         if (answer := engine.ask(picture, prompt, max_tokens=48)) != truth
     ]
     assert 100 * (1 - len(wrong) / len(asked)) >= FLOORS[task], wrong[:10]
+
+
+def test_it_names_who_is_in_a_short_film(engine: Engine, tmp_path: Path) -> None:
+    right = 0
+    for number in range(8):
+        clip = make_clip(900, number, "test", "shapes/simple")
+        write_film(clip, tmp_path / "film.gif", "gif")
+        made = engine.caption(tmp_path / "film.gif", frames=8)
+        assert made.adapted and made.description.caption
+        times = tuple(frame.time for frame in made.frames)
+        seen, true = (
+            (each.name, each.attributes) for each in (made.description.subjects[0], clip.reference(times).subjects[0])
+        )
+        right += seen == true
+    assert right >= 6
 
 
 def test_the_core_alone_answers() -> None:
