@@ -1,13 +1,13 @@
 """Rewards as TRL asks for them: the truth is worth everything, another film's truth less, no form nothing."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from magicvl.edge.video.description import write
 from magicvl.train.video.captioner import Captioner
 from magicvl.train.video.films import Films, answer_ids
-from magicvl.train.video.rewards import NOTHING, REWARDS, make_scorer, reward_functions, spelled
+from magicvl.train.video.rewards import NOTHING, REWARDS, Worth, make_scorer, reward_functions, spelled
 from magicvl.train.video.settings import Rewards
 
 Opened = tuple[Captioner, Films]
@@ -27,7 +27,12 @@ def test_what_answers_are_worth(opened: Opened) -> None:
     assert scorer.score([films[0]] * 2, ["{", ""]) == [NOTHING, NOTHING]
     # No frame has these times, and that is all that is wrong with it.
     (late,) = scorer.score([films[0]], [re.sub(r'"to":[0-9.]+', '"to":99', texts[0])])
-    assert late == replace(scorer.score([films[0]], texts[:1])[0], times=0)
+    assert late == replace(scorer.score([films[0]], texts[:1])[0], timed=0)
+
+
+def test_a_score_stands_beside_the_text_and_its_times() -> None:
+    """In one row (measure_arm), where neither may take the other's place."""
+    assert not {"id", "times", "text"} & {each.name for each in fields(Worth)}
 
 
 def test_functions_score_once_and_log_signs(opened: Opened) -> None:
