@@ -247,7 +247,8 @@ class _Reader:
             key = self.string(MAX_NAME, "a key")
             if not key or key in metadata:
                 raise self.error(f"key {key!r} is there twice" if key else "a key without a name")
-            metadata[key] = self.value(key)
+            # Messages name it, and are one line.
+            metadata[key] = self.value(key if key.isprintable() else repr(key))
         table = self.tensor_table(tensors, metadata.get("general.alignment", 32))
         return GgufFile(self.path, version, MappingProxyType(metadata), MappingProxyType(table))
 

@@ -215,6 +215,7 @@ def test_the_hand_made_files_below_are_good_where_nothing_is_wrong(tmp_path: Pat
         (file([], [text("") + struct.pack("<II", 4, 1)]), "without a name"),
         (file([], [text("k" * 257)]), "at most 256"),
         (file([], [text("k") + struct.pack("<I", 13)]), "unknown type 13"),
+        (file([], [text("k\nk") + struct.pack("<I", 13)]), r"'k\nk' has the unknown type 13"),
         (file([], [text("k") + struct.pack("<IIQ", 9, 9, 1)]), "unknown type 9"),
         (file([], [text("k") + struct.pack("<IIQ", 9, 4, 2**60)]), "elements of k, at most"),
         (file([], [text("k") + struct.pack("<IIQ", 9, 4, 10_000)]), "past the end"),
