@@ -208,8 +208,8 @@ def make_picture() -> Callable[..., Image.Image]:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A form so small that a random model comes to an end within it."""
-    for name, value in {"SUBJECTS": 1, "ATTRIBUTES": 1, "ACTIONS": 0}.items():
+    """A form so small that a model which has not learned it comes to an end within it."""
+    for name, value in {"SUBJECTS": 1, "ATTRIBUTES": 1, "ACTIONS": 1}.items():
         monkeypatch.setattr(description, f"MOST_{name}", value)
-    monkeypatch.setattr(description, "MOST_WORDS_CHARACTERS", 8)
-    monkeypatch.setattr(description, "MOST_CAPTION_CHARACTERS", 16)
+    monkeypatch.setattr(description, "MOST_WORDS_CHARACTERS", 2)
+    monkeypatch.setattr(description, "MOST_CAPTION_CHARACTERS", 4)

@@ -34,7 +34,7 @@ class Worth:
 
     format: float
     """1 for a description, whatever its times."""
-    timed: float
+    frame_times: float
     """1 where all its times are frames'; no reward is given for it."""
     think: float
     attributes: float
@@ -63,8 +63,8 @@ class Scorer:
         references = [films[place].reference for place, _ in whole]
         told = self.captions.score([found.caption for _, found in whole], references)
         for (place, found), event in zip(whole, told, strict=True):
-            timed = times_score(texts[place], films[place].times)
-            worths[place] = self._worth(found, timed, films[place], event)
+            frame_times = times_score(texts[place], films[place].times)
+            worths[place] = self._worth(found, frame_times, films[place], event)
         return worths
 
     @staticmethod
@@ -73,9 +73,11 @@ class Scorer:
         read = (read_or_none(text, film.times) for film, text in zip(films, texts, strict=True))
         return Signs.of([found for found in read if found is not None]).to_log()
 
-    def _worth(self, found: Description, timed: float, film: Film, event: EventScore) -> Worth:
+    def _worth(self, found: Description, frame_times: float, film: Film, event: EventScore) -> Worth:
         think = think_score(found, film.reference, self.similarity)
-        return Worth(1.0, timed, think.value, think.attributes.value, think.actions.value, event.value, event.coverage)
+        return Worth(
+            1.0, frame_times, think.value, think.attributes.value, think.actions.value, event.value, event.coverage
+        )
 
 
 def make_scorer(rewards: Rewards) -> Scorer:

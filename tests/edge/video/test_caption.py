@@ -40,15 +40,6 @@ def film(write_film: WriteFilm, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return write_film(place / "film.mp4", 100, codec="libx264")
 
 
-@pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A form so small that a model which has not learned it comes to an end within it."""
-    for name, value in {"SUBJECTS": 1, "ATTRIBUTES": 1, "ACTIONS": 1}.items():
-        monkeypatch.setattr(description, f"MOST_{name}", value)
-    monkeypatch.setattr(description, "MOST_WORDS_CHARACTERS", 2)
-    monkeypatch.setattr(description, "MOST_CAPTION_CHARACTERS", 4)
-
-
 def described(engine: Engine, source: Path, **arguments: Any) -> Captioned:
     return engine.caption(source, max_tokens=400, temperature=1.0, seed=3, **arguments)
 

@@ -27,7 +27,7 @@ def test_what_answers_are_worth(opened: Opened) -> None:
     assert scorer.score([films[0]] * 2, ["{", ""]) == [NOTHING, NOTHING]
     # No frame has these times, and that is all that is wrong with it.
     (late,) = scorer.score([films[0]], [re.sub(r'"to":[0-9.]+', '"to":99', texts[0])])
-    assert late == replace(scorer.score([films[0]], texts[:1])[0], timed=0)
+    assert late == replace(scorer.score([films[0]], texts[:1])[0], frame_times=0)
 
 
 def test_a_score_stands_beside_the_text_and_its_times() -> None:
