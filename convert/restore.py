@@ -3,29 +3,26 @@
 It serves those who want to fine-tune a shipped bundle, and a parity test where the checkpoint is not at hand.
 """
 
-import json
-import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import gguf
 import numpy as np
-from gguf import GGMLQuantizationType as Type
 
 from magicvl.convert.decoder import FAMILIES, Decoder, DecoderNames, decoder_sizes, decoder_tensors
-from magicvl.convert.layout import Array, to_checkpoint
 from magicvl.convert.place import beside, check_target
 from magicvl.convert.progress import Quiet, Steps
+from magicvl.convert.restore_adapter import CAPTION_ADAPTER, restore_adapter
+from magicvl.convert.restored_tensors import Part, write_safetensors
 from magicvl.convert.sources.magicvl import MODEL_TYPE, OWN_POLICIES
 from magicvl.convert.tokenizer_json import vocabulary_from_gguf, write_json, write_tokenizer
 from magicvl.convert.vocabulary import IMAGE_TOKEN, Vocabulary
 from magicvl.edge.bundle import Lock, read_bundle
 from magicvl.edge.gguf_check import GgufFile, read_gguf
-from magicvl.edge.pair import check_pair
+from magicvl.edge.pair import check_lora, check_pair
 from magicvl.errors import BundleError
-from magicvl.mmproj.contract import ACTIVATION, Layout, Tensor, mmproj_tensors
+from magicvl.mmproj.contract import ACTIVATION, Tensor, mmproj_tensors
 
 
 def restore(
@@ -37,6 +34,7 @@ def restore(
 ) -> None:
     """Writes the checkpoint of a bundle, all tensors in F32, which holds every number of every type exactly.
 
+    A caption adapter becomes a directory in it, CAPTION_ADAPTER, that `convert --caption-adapter` takes.
     Raises BundleError for a damaged bundle or one that lacks or has more tensors than a MagicVL model,
     UsageError for a target that exists.
     """
@@ -48,6 +46,9 @@ def restore(
     bundle.verify()
     llm, mmproj = read_gguf(bundle.path("llm")), read_gguf(bundle.path("mmproj"))
     check_pair(bundle.lock, llm, mmproj)
+    captions = read_gguf(bundle.path("caption_lora")) if "caption_lora" in bundle.lock.files else None
+    if captions is not None:
+        check_lora(llm, captions)
     if bundle.lock.vision.projector != "lfm2" or bundle.lock.picture.policy not in OWN_POLICIES:
         raise BundleError(f"{bundle.directory}: of another maker's layout; bundles of MagicVL's own can be restored")
     vocabulary, decoder = vocabulary_from_gguf(llm), _decoder(llm, bundle.lock)
@@ -66,57 +67,8 @@ def restore(
         write_json(partial / "processor_config.json", _processor(bundle.lock, image_token))
         steps.begin("model.safetensors", len(parts), sum(part.size for part in parts))
         write_safetensors(partial / "model.safetensors", parts, steps)
-
-
-class Part:
-    """One tensor on its way back."""
-
-    def __init__(self, file: GgufFile, tensor: Tensor, sizes: dict[str, int]) -> None:
-        self.name, self.shape = tensor.source, tensor.shape
-        self._file, self._tensor, self._sizes = file, tensor, sizes
-
-    @property
-    def size(self) -> int:
-        """Bytes in F32."""
-        return 4 * math.prod(self.shape)
-
-    def read(self) -> Array:
-        """The numbers as float32, in the checkpoint's layout."""
-        found = self._file.tensors[self._tensor.target]
-        raw = np.memmap(self._file.path, mode="r", dtype=np.uint8, offset=found.offset, shape=(found.size,))
-        rows = raw.reshape(math.prod(found.shape[1:]), -1)
-        numbers = gguf.dequantize(rows, Type[found.type])
-        shape = self.shape
-        if self._tensor.layout is Layout.PATCHES:
-            shape = (shape[0], 3, self._sizes["patch"], self._sizes["patch"])
-        return to_checkpoint(numbers.reshape(shape), self._tensor.layout, self._sizes)
-
-
-def write_safetensors(path: Path, parts: list[Part], steps: Steps) -> None:
-    """Writes the tensors one at a time. Raises BundleError for numbers that are not finite."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for part in parts:
-        header[part.name] = {
-            "dtype": "F32",
-            "shape": list(part.shape),
-            "data_offsets": [offset, offset + part.size],
-        }
-        offset += part.size
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for part in parts:
-            _write(file, part)
-            steps.advance(part.size)
-
-
-def _write(file: BinaryIO, part: Part) -> None:
-    numbers = np.ascontiguousarray(part.read(), dtype="<f4")
-    if not np.isfinite(numbers).all():
-        raise BundleError(f"{part.name}: it holds values that are not finite")
-    file.write(numbers.data)
+        if captions is not None:
+            restore_adapter(captions, decoder, partial / CAPTION_ADAPTER, steps)
 
 
 def _parts(file: GgufFile, due: Iterable[Tensor], sizes: dict[str, int]) -> list[Part]:

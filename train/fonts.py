@@ -1,15 +1,17 @@
-"""The fonts of magicvl-nano: files of installed packages, split into training and held out.
+"""The typefaces of magicvl-nano, split into training and held out.
 
-What the generator prints with is in generator/faces.py.
+Training prints with these files and with the plain families that the generator is trained on (generator/faces.py).
 """
 
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import ImageFont
 
 from magicvl.errors import UsageError
+from magicvl.train.generator.faces import PLAIN, Face, faces, open_font
 
 # Package -> the files of it that are used; every package is on PyPI and named in the extra `train`.
 TRAINING = {
@@ -29,10 +31,15 @@ HELD_OUT = {
 
 
 @cache
-def font_files(held_out: bool = False) -> tuple[Path, ...]:
-    """The font files of one side of the split. Raises UsageError where a package is missing."""
-    found: list[Path] = []
-    for package, names in (HELD_OUT if held_out else TRAINING).items():
+def nano_faces(held_out: bool = False) -> tuple[Face, ...]:
+    """The faces of one side of the split. Raises UsageError where a package is missing."""
+    found = [Face(package, str(path), 0, False) for package, path in _files(HELD_OUT if held_out else TRAINING)]
+    # Of the held-out families no other package may bring a cut.
+    return tuple(found) if held_out else (*found, *(face for style in PLAIN for face in faces("train", style)))
+
+
+def _files(packages: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Path]]:
+    for package, names in packages.items():
         spec = find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise UsageError(f"fonts: the package {package} is missing; install magicvl[train]")
@@ -41,11 +48,10 @@ def font_files(held_out: bool = False) -> tuple[Path, ...]:
             matches = sorted(root.rglob(name))
             if not matches:
                 raise UsageError(f"fonts: {package} has no {name}; install the versions of magicvl[train]")
-            found.append(matches[0])
-    return tuple(found)
+            yield package, matches[0]
 
 
-@cache
-def font(path: Path, size: int) -> ImageFont.FreeTypeFont:
-    """A font at a size in px, loaded once."""
-    return ImageFont.truetype(path, size)
+@lru_cache(maxsize=1024)
+def font(face: Face, size: int) -> ImageFont.FreeTypeFont:
+    """A face at a size in px, kept while it is among the last used."""
+    return open_font(face.path, face.weight, size)

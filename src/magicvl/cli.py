@@ -420,12 +420,13 @@ def restore(
     """Turn a bundle back into a checkpoint in F32, to fine-tune it or to compare with it."""
     from magicvl.convert.progress import bar
     from magicvl.convert.restore import restore as make_checkpoint
+    from magicvl.convert.restore_adapter import CAPTION_ADAPTER
     from magicvl.edge.bundle import read_bundle
 
     with bar() as steps:
         make_checkpoint(bundle, checkpoint, force=force, steps=steps)
     if "caption_lora" in read_bundle(bundle).lock.files:
-        note(f"{bundle}: its caption adapter stays there; a checkpoint has none")
+        note(f"its caption adapter is in {checkpoint / CAPTION_ADAPTER}, for convert --caption-adapter")
     print(checkpoint)
 
 

@@ -7,7 +7,9 @@ from magicvl.command_options import note
 from magicvl.errors import MagicVLError, UsageError
 
 
-def train_captions(config: str, output: Path, *, base: Path | None, resume: bool, seed: int | None) -> Path:
+def train_captions(
+    config: str, output: Path, *, base: Path | None, adapter: Path | None, resume: bool, seed: int | None
+) -> Path:
     """Runs a config; returns the adapter."""
     from magicvl.train.video.read import find_run, read_run
     from magicvl.train.video.run import DONE, run_captions
@@ -16,10 +18,11 @@ def train_captions(config: str, output: Path, *, base: Path | None, resume: bool
     start = base or (Path(run.base) if run.base else None)
     if start is None:
         raise UsageError(f"{config} names no base; give one with --base: a checkpoint, or an earlier run's merged/")
-    adapter = run_captions(run if seed is None else replace(run, seed=seed), output, base=start, resume=resume)
+    run = run if seed is None else replace(run, seed=seed)
+    made = run_captions(run, output, base=start, resume=resume, adapter=adapter)
     if not (output / DONE).exists():
         raise MagicVLError(f"{output}: stopped; --resume goes on")
-    return adapter
+    return made
 
 
 def join(adapters: list[Path], output: Path) -> Path:

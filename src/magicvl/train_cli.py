@@ -33,6 +33,10 @@ train = typer.Typer(
 
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of the run.", show_default=False)]
+Base = Annotated[
+    Path | None,
+    typer.Option(help="Checkpoint or bundle to begin with, or an earlier run's merged/. [default: the config's]"),
+]
 Workers = Annotated[
     int | None, typer.Option(help="Processes that draw and cut pictures. [default: all cores but one]", min=0)
 ]
@@ -50,6 +54,7 @@ def run(
     ],
     output: Output,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in it.")] = False,
+    base: Base = None,
     previous: Annotated[
         Path | None, typer.Option(help="Run of the stage before, where it is not the one that the config names.")
     ] = None,
@@ -66,7 +71,7 @@ def run(
     """
     from magicvl.train_stage_command import train_config
 
-    print(train_config(config, output, resume=resume, previous=previous, steps=steps, workers=workers))
+    print(train_config(config, output, resume=resume, base=base, previous=previous, steps=steps, workers=workers))
 
 
 @train.command()
@@ -105,12 +110,6 @@ def ablation(
     print(run_ablation(name, output, seeds, arm=arm, seed=seed, workers=workers), end="")
 
 
-Base = Annotated[
-    Path | None,
-    typer.Option(help="Checkpoint or bundle to begin with, or an earlier run's merged/. [default: the config's]"),
-]
-
-
 @train.command()
 def caption(
     config: Annotated[
@@ -122,6 +121,9 @@ def caption(
     ],
     output: Output,
     base: Base = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="LoRA of the base to go on with instead of a new one.", show_default=False)
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last state in it.")] = False,
     seed: Annotated[int | None, typer.Option(help="Order, chance and adapter, where not the config's.", min=0)] = None,
     debug: Debug = False,
@@ -133,7 +135,7 @@ def caption(
     """
     from magicvl.train_caption_command import train_captions
 
-    print(train_captions(config, output, base=base, resume=resume, seed=seed))
+    print(train_captions(config, output, base=base, adapter=adapter, resume=resume, seed=seed))
 
 
 @train.command()

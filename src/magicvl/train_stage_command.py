@@ -12,7 +12,14 @@ from magicvl.errors import MagicVLError, UsageError
 
 
 def train_config(
-    config: str, output: Path, *, resume: bool, previous: Path | None, steps: int | None, workers: int | None
+    config: str,
+    output: Path,
+    *,
+    resume: bool,
+    base: Path | None = None,
+    previous: Path | None = None,
+    steps: int | None = None,
+    workers: int | None = None,
 ) -> Path:
     """Runs a config of magicvl-nano or a stage; returns its checkpoint."""
     from magicvl.train.curriculum.read_stage import CONFIGS, find_config, find_stage, is_stage, read_stage
@@ -22,8 +29,10 @@ def train_config(
         given = {"--previous": previous, "--steps": steps}
         if unused := [f"{name} {value}" for name, value in given.items() if value is not None]:
             raise UsageError(f"{' and '.join(unused)}: no effect, {path.stem} is no stage of the curriculum")
-        return _train_nano(path, output, resume=resume, workers=workers)
+        return _train_nano(path, output, resume=resume, workers=workers, base=base)
     stage = read_stage(path)
+    if base is not None:
+        raise UsageError(f"--base {base}: no effect, a stage starts from the run of another; see --previous")
     if previous is not None:
         if stage.start.previous is None:
             raise UsageError(f"--previous {previous} has no effect: {config} starts from no earlier stage")
@@ -35,11 +44,11 @@ def train_config(
     return run_stage(stage, output, resume=resume, workers=_workers(workers))
 
 
-def _train_nano(path: Path, output: Path, *, resume: bool, workers: int | None) -> Path:
+def _train_nano(path: Path, output: Path, *, resume: bool, workers: int | None, base: Path | None) -> Path:
     from magicvl.train.nano.config import read_config
     from magicvl.train.nano.trainer import train
 
-    return train(read_config(path), output, resume=resume, workers=1 if workers is None else workers)
+    return train(read_config(path), output, resume=resume, workers=1 if workers is None else workers, base=base)
 
 
 def _workers(workers: int | None) -> int:

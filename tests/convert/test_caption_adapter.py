@@ -14,6 +14,8 @@ from PIL import Image
 
 from magicvl import cli
 from magicvl.convert.bundle import convert
+from magicvl.convert.restore import restore
+from magicvl.convert.restore_adapter import CAPTION_ADAPTER
 from magicvl.edge.bundle import read_bundle, sha256
 from magicvl.edge.engine import Engine
 from magicvl.edge.gguf_check import read_gguf
@@ -77,6 +79,34 @@ def frames(make_picture: Callable[..., Image.Image], tmp_path_factory: pytest.Te
 
 def said(engine: Engine, frames: Path) -> Any:
     return engine.caption(frames, max_tokens=200).description
+
+
+@pytest.mark.parametrize("lora_type", ["F32", "F16"])
+def test_it_comes_back_with_the_checkpoint(lora_type: str, tiny_checkpoint: Path, first: Path, tmp_path: Path) -> None:
+    def converted(checkpoint: Path, adapter: Path, name: str) -> dict[str, bytes]:
+        convert(checkpoint, tmp_path / name, llm_type="F16", caption_adapter=adapter, lora_type=lora_type)
+        data, found = (tmp_path / name / "caption.gguf").read_bytes(), read_gguf(tmp_path / name / "caption.gguf")
+        return {each.name: data[each.offset : each.offset + each.size] for each in found.tensors.values()}
+
+    before = converted(tiny_checkpoint, first, "tiny")
+    restore(tmp_path / "tiny", tmp_path / "back")
+    assert len(before) > 4
+    assert converted(tmp_path / "back", tmp_path / "back" / CAPTION_ADAPTER, "again") == before
+
+
+def test_one_that_does_not_fit_is_not_restored(captioning: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(captioning, tmp_path / "bundle"))
+    data = bytearray((bundle / "caption.gguf").read_bytes())
+    name = b"blk.0.attn_q.weight.lora_a"
+    assert data.count(name) == 1
+    data[data.index(name) : data.index(name) + len(name)] = b"blk.9.attn_q.weight.lora_a"
+    (bundle / "caption.gguf").write_bytes(data)
+    lock = json.loads((bundle / "magicvl.json").read_text())
+    lock["files"]["caption_lora"]["sha256"] = sha256(bundle / "caption.gguf")
+    (bundle / "magicvl.json").write_text(json.dumps(lock))
+    with pytest.raises(BundleError, match=r"blk\.9\.attn_q"):
+        restore(bundle, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
 
 
 def test_films_alone_are_described_with_it(

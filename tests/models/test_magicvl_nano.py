@@ -22,7 +22,7 @@ from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.clips.make import make_clip
 from magicvl.train.clips.write import write_film
-from magicvl.train.fonts import font_files
+from magicvl.train.fonts import nano_faces
 from magicvl.train.nano.batches import draw_sample
 from magicvl.train.nano.drawing import draw_scene
 from magicvl.train.nano.scenes import POSITIONS
@@ -89,7 +89,7 @@ def several(rng: random.Random, _task: str) -> Question:
 
 def number(rng: random.Random, _task: str) -> Question:
     text = str(rng.randint(10, 9999))
-    font = ImageFont.truetype(rng.choice(font_files(held_out=True)), 40)
+    font = ImageFont.truetype(rng.choice(nano_faces(held_out=True)).path, 40)
     picture = Image.new("RGB", (160, 96), "#f8f8f8")
     width = font.getlength(text)
     where = (rng.uniform(5, 155 - width), rng.uniform(5, 40))

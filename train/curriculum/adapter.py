@@ -1,5 +1,6 @@
 """LoRA on the decoder, by PEFT: begun, gone on with, merged, and kept apart from the weights that it adapts."""
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,8 @@ def with_adapter(model: MagicVLForConditionalGeneration, lora: Lora | None, fold
     is merged into the decoder first. Raises UsageError for targets that the decoder lacks.
     """
     if folder is not None and (folder / CONFIG).is_file():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            found = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
-        if lora is not None and _is_like(found.peft_config["default"], lora):
+        found, alike = _load(model, lora, folder)
+        if alike:
             return found
         found.merge_and_unload()
     if lora is None:
@@ -34,6 +33,39 @@ def with_adapter(model: MagicVLForConditionalGeneration, lora: Lora | None, fold
         # PEFT asks transformers by a name that is going out of use.
         warnings.simplefilter("ignore", FutureWarning)
         return get_peft_model(model, lora_config(lora))
+
+
+def with_same_adapter(model: MagicVLForConditionalGeneration, lora: Lora, folder: Path) -> Any:
+    """PEFT's model around `model` with the adapter of the folder. Raises UsageError where it is not like `lora`."""
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"{folder}: no adapter, it has no {CONFIG}")
+    found, alike = _load(model, lora, folder)
+    if not alike:
+        theirs = found.peft_config["default"]
+        raise UsageError(
+            f"{folder}: an adapter of rank {theirs.r} and alpha {theirs.lora_alpha:g} for "
+            f"{len(found.base_model.targeted_module_names)} layers, the config's is of {lora.rank} and {lora.alpha:g} "
+            f"for {len(_modules(found.unload(), lora))}; take the config that it was trained by"
+        )
+    return found
+
+
+def _load(model: MagicVLForConditionalGeneration, lora: Lora | None, folder: Path) -> tuple[Any, bool]:
+    """The adapter around the model, and whether it is like `lora`: of its rank, scale and layers."""
+    due = set() if lora is None else _modules(model, lora)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        found = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    config: Any = found.peft_config["default"]
+    adapted: Any = found.base_model.targeted_module_names
+    alike = lora is not None and (config.r, config.lora_alpha) == (lora.rank, lora.alpha)
+    return found, alike and set(adapted) == due
+
+
+def _modules(model: torch.nn.Module, lora: Lora) -> set[str]:
+    """The names of the layers that a LoRA is for."""
+    pattern = str(lora_config(lora).target_modules)
+    return {name for name, _ in model.named_modules() if re.fullmatch(pattern, name)}
 
 
 def check_targets(model: MagicVLForConditionalGeneration, lora: Lora) -> None:
@@ -50,11 +82,6 @@ def lora_config(lora: Lora) -> LoraConfig:
     if lora.head:
         pattern += "|lm_head"
     return LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=pattern, lora_dropout=0.0, bias="none")
-
-
-def _is_like(config: Any, lora: Lora) -> bool:
-    ours = lora_config(lora)
-    return all(getattr(config, name) == getattr(ours, name) for name in ("r", "lora_alpha", "target_modules"))
 
 
 def base_weights(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

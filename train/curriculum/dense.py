@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from magicvl.edge.plan import Plan
-from magicvl.train.fonts import font, font_files
+from magicvl.train.fonts import font, nano_faces
 from magicvl.train.samples.sample import Box
 
 BUCKETS = 8192
@@ -222,4 +222,4 @@ def _number(character: str) -> int:
 @cache
 def _width(character: str) -> float:
     """In px of a usual typeface: most differ from it by less than a character in a line."""
-    return float(max(1.0, font(font_files()[0], 32).getlength(character)))
+    return float(max(1.0, font(nano_faces()[0], 32).getlength(character)))

@@ -10,9 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, Siglip2VisionModel
 
-from magicvl.convert.restore import restore
 from magicvl.convert.tokenizer_json import vocabulary_from_gguf, write_tokenizer
-from magicvl.edge.bundle import LOCK_NAME
 from magicvl.edge.gguf_check import read_gguf
 from magicvl.edge.prompt import Pieces
 from magicvl.errors import UsageError
@@ -23,6 +21,7 @@ from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.curriculum.adapter import with_adapter
 from magicvl.train.curriculum.mixture import Mixture
 from magicvl.train.curriculum.stage import Data, Pictures, Stage
+from magicvl.train.load_model import load_model
 from magicvl.train.nano.trainer import smooth_positions
 from magicvl.train.vocabulary import build_vocabulary
 
@@ -92,18 +91,6 @@ def _folder(stage: Stage, output: Path) -> Path:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such checkpoint; run the stage before, or name its run with --previous")
     return folder
-
-
-def load_model(folder: Path) -> tuple[MagicVLForConditionalGeneration, MagicVLProcessor]:
-    """A checkpoint or a bundle in float32, with its processor. Raises UsageError where it is neither."""
-    if (folder / LOCK_NAME).is_file():
-        with TemporaryDirectory() as place:
-            restore(folder, Path(place) / CHECKPOINT)
-            return load_model(Path(place) / CHECKPOINT)
-    if not (folder / "config.json").is_file():
-        raise UsageError(f"{folder}: neither a checkpoint nor a bundle")
-    model = MagicVLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    return model, MagicVLProcessor.from_pretrained(folder)
 
 
 def _fresh(stage: Stage) -> tuple[MagicVLForConditionalGeneration, PreTrainedTokenizerBase]:

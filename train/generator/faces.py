@@ -150,10 +150,15 @@ def licence(family: str) -> str:
 @lru_cache(maxsize=1024)
 def _load(path: str, weight: int, size: int) -> Letters:
     # Basic layout: Latin print and digits need no shaping, and it is quicker.
-    font = ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+    return Letters(open_font(path, weight, size, ImageFont.Layout.BASIC))
+
+
+def open_font(path: str, weight: int, size: int, layout: ImageFont.Layout | None = None) -> ImageFont.FreeTypeFont:
+    """A font file at a size in px; a variable one at that weight."""
+    font = ImageFont.truetype(path, size, layout_engine=layout)
     if "[" in Path(path).name:
         font.set_variation_by_axes(list(_axes(path, weight)))
-    return Letters(font)
+    return font
 
 
 @cache

@@ -25,8 +25,8 @@ from magicvl.train.nano.questions import Question, choose_questions
 from magicvl.train.nano.scenes import STANDARD, Content, Scene, make_scene
 
 IGNORED = -100
-MOST_QUESTIONS = 10
-"""Questions drawn for a picture, of which as many are kept as fit."""
+_SHORT = 8
+"""Tokens of a short question and its answer."""
 _PICTURE_SEGMENT = 0
 
 
@@ -77,14 +77,16 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         stage = [stage for stage in self.config.stages if stage.start <= step][-1]
         across, down = draw_grid(rng, stage)
         count = max(1, min(stage.pictures, self.config.visual_tokens // (across * down)))
-        questions = MOST_QUESTIONS if stage.question_tokens else 0
+        room = stage.room(count)
+        # More than fit, as a long question leaves room for a short one.
+        questions = max(10, room // _SHORT) if room else 0
         samples = [
             draw_sample(
                 f"{self.config.seed} {index} {i}", across, down, questions, stage.content, weights=stage.weights
             )
             for i in range(count)
         ]
-        return collate(samples, self.processor, stage.question_tokens)
+        return collate(samples, self.processor, room)
 
 
 def draw_grid(rng: random.Random, stage: Stage) -> tuple[int, int]:

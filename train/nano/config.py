@@ -34,9 +34,16 @@ class Stage:
     question_tokens: int = 56
     """Most tokens that the questions and answers of one picture take, one question being always asked; 0 asks none:
     encoder and projector learn from the dense targets alone, and the decoder rests."""
+    batch_question_tokens: int = 0
+    """The few large pictures of a micro-batch may be asked more: as many tokens, divided by its pictures, where that is
+    above `question_tokens`. To look at a large picture costs ten times what its questions do."""
 
     weights: dict[str, float] = field(default_factory=dict)
     """How often tasks are asked beside each other, where it differs from `magicvl.train.nano.questions.WEIGHTS`."""
+
+    def room(self, pictures: int) -> int:
+        """Most tokens of questions and answers of each of so many pictures of a micro-batch."""
+        return max(self.question_tokens, self.batch_question_tokens // pictures) if self.question_tokens else 0
 
     @property
     def content(self) -> Content:
@@ -70,6 +77,9 @@ class TrainConfig:
     """Last steps, over which the rate decays."""
     clip: float = 1.0
     """Largest norm of the gradient."""
+    head_steps: int = 0
+    """First steps in which the dense targets teach their head alone: one that is new beside a trained encoder would
+    only spoil it."""
     evaluate_every: int = 250
     """Steps between held-out measurements and checkpoints."""
     evaluate_pictures: int = 160

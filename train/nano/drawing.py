@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from magicvl.train.fonts import font, font_files
+from magicvl.train.fonts import font, nano_faces
 from magicvl.train.nano.scenes import COLOURS, Print, Scene, Shape
 
 Rgb = tuple[int, int, int]
@@ -192,22 +192,22 @@ def _draw_print(
     width, height = size
     shared = scene.shapes or len(scene.prints) > 1
     top, room = (printed.row * height / 3, height / 3) if shared else (0.0, float(height))
-    file = rng.choice(font_files(scene.held_out))
+    face = rng.choice(nano_faces(scene.held_out))
     tallest = min(room * 0.8, 130 * _OVER)
     # Digits are a little over half as wide as the font is high.
     least = min(round(1.8 * printed.character * _OVER), round(room))
     points = max(least, round(tallest * rng.uniform(0.45, 1.0)))
-    left, upper, right, lower = canvas.textbbox((0, 0), printed.text, font=font(file, points))
+    left, upper, right, lower = canvas.textbbox((0, 0), printed.text, font=font(face, points))
     widest = width * 0.92
     if right - left > widest:
         points = max(8, int(points * widest / (right - left)))
-        left, upper, right, lower = canvas.textbbox((0, 0), printed.text, font=font(file, points))
+        left, upper, right, lower = canvas.textbbox((0, 0), printed.text, font=font(face, points))
     x = rng.uniform(0.03, 0.97) * (width - (right - left)) - left
     y = top + rng.uniform(0.05, 0.95) * max(0.0, room - (lower - upper)) - upper
-    face = font(file, points)
-    canvas.text((x, y), printed.text, font=face, fill=_shade(rng, printed.colour, 12))
+    set_in = font(face, points)
+    canvas.text((x, y), printed.text, font=set_in, fill=_shade(rng, printed.colour, 12))
     owned.rectangle((x + left, y + upper, x + right, y + lower), fill=number)
-    starts = [face.getlength(printed.text[:i]) for i in range(len(printed.text) + 1)]
+    starts = [set_in.getlength(printed.text[:i]) for i in range(len(printed.text) + 1)]
     middle = (y + (upper + lower) / 2) / _OVER
     return tuple(
         Glyph(character, (x + (starts[i] + starts[i + 1]) / 2) / _OVER, middle)

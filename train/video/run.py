@@ -24,9 +24,9 @@ from transformers import PrinterCallback, Trainer, set_seed
 from magicvl.edge.files import whole_file
 from magicvl.errors import UsageError
 from magicvl.mmproj.processing import MagicVLProcessor
-from magicvl.train.curriculum.adapter import check_targets, lora_config, with_adapter
-from magicvl.train.curriculum.start import load_model
+from magicvl.train.curriculum.adapter import check_targets, lora_config, with_adapter, with_same_adapter
 from magicvl.train.generator.dataset import Split
+from magicvl.train.load_model import load_model
 from magicvl.train.run_log import trim_log
 from magicvl.train.stop_signal import StopSignal
 from magicvl.train.video.captioner import Captioner, captioner_of
@@ -46,11 +46,12 @@ TRAINER_STATE = "trainer_state.json"
 """What the trainer writes last into a state."""
 
 
-def run_captions(run: CaptionRun, output: Path, *, base: Path, resume: bool) -> Path:
+def run_captions(run: CaptionRun, output: Path, *, base: Path, resume: bool, adapter: Path | None = None) -> Path:
     """Runs into `output`; returns the adapter's directory, which is there when all steps were made.
 
-    A run that was stopped or killed goes on with `resume`. Raises UsageError where `output` holds a run and `resume`
-    is not set, or holds another run.
+    `adapter` is a LoRA of the base, like the run's own, to begin with instead of a new one. A run that was stopped or
+    killed goes on with `resume`. Raises UsageError where `output` holds a run and `resume` is not set, or holds
+    another run.
     """
     if (output / DONE).exists() and resume:
         return output / ADAPTER
@@ -59,10 +60,10 @@ def run_captions(run: CaptionRun, output: Path, *, base: Path, resume: bool) -> 
     captioner, films = open_captioner(base, run.clips, run.evaluate_films, untie=run.lora.head)
     check_targets(captioner, run.lora)
     scorer = make_scorer(run.group.rewards)
+    trainer = make_trainer(run, captioner, films, scorer, output, adapter)
     output.mkdir(parents=True, exist_ok=True)
     with whole_file(output / CONFIG) as path:
         path.write_text(json.dumps(asdict(run), indent=1), encoding="utf-8")
-    trainer = make_trainer(run, captioner, films, scorer, output)
     trim_log(output / LOG_NAME, _step(state) if state else -1)
     measure = partial(held_out_scores, films=films, scorer=scorer, most_tokens=run.group.most_tokens)
     with StopSignal() as stopped, warnings.catch_warnings():
@@ -90,18 +91,23 @@ def open_captioner(
     return captioner, films
 
 
-def make_trainer(run: CaptionRun, captioner: Captioner, films: Films, scorer: Scorer, output: Path) -> Trainer:
-    """The trainer of a run, with a new adapter around the captioner."""
+def make_trainer(
+    run: CaptionRun, captioner: Captioner, films: Films, scorer: Scorer, output: Path, adapter: Path | None = None
+) -> Trainer:
+    """The trainer of a run, with a new adapter around the captioner, or the one to begin with."""
     arguments = trainer_arguments(run, output)
     trainer: Trainer
     if run.kind == "grpo":
+        if adapter is not None:
+            raise UsageError(f"--adapter {adapter}: no effect on rewards; merge it, and give that as --base")
         from magicvl.train.video.grpo import grpo_trainer
 
         trainer = grpo_trainer(captioner, lora_config(run.lora), films, scorer, run.group, arguments)
     else:
         from magicvl.train.video.supervised import supervised_trainer
 
-        trainer = supervised_trainer(with_adapter(captioner, run.lora, None), films, arguments, run.passes)
+        begun = with_same_adapter(captioner, run.lora, adapter) if adapter else with_adapter(captioner, run.lora, None)
+        trainer = supervised_trainer(begun, films, arguments, run.passes)
     # It prints what is logged to stdout; Watch says it on stderr.
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -101,3 +101,15 @@ def test_sides_drawn_evenly_make_most_pictures_large() -> None:
 def test_unknown_tasks_are_named() -> None:
     with pytest.raises(UsageError, match="unknown tasks places; there are colour"):
         TrainConfig("magicvl-nano", 1, (Stage(0, 4, 16, weights={"places": 1.0}),), decay=0)
+
+
+def test_the_few_large_pictures_of_a_micro_batch_are_asked_more(pair: tuple) -> None:
+    stage = Stage(0, 8, 64, min_side=7, pictures=2, question_tokens=40)
+    assert [stage.room(pictures) for pictures in (1, 2, 40)] == [40, 40, 40]
+    more = replace(stage, batch_question_tokens=300)
+    assert [more.room(pictures) for pictures in (1, 2, 40)] == [300, 150, 40]
+    assert replace(more, question_tokens=0).room(1) == 0
+    few, many = (MicroBatches(replace(CONFIG, stages=(each,)), pair[1])[0] for each in (stage, more))
+    assert torch.equal(few.pixel_values, many.pixel_values)
+    assert int((many.labels != IGNORED).sum()) > 1.5 * int((few.labels != IGNORED).sum())
+    assert many.input_ids.shape[1] - int((many.segments[0] == 0).sum()) <= 150

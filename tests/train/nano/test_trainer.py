@@ -2,17 +2,32 @@
 
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
 
+from magicvl.convert.restore import restore
 from magicvl.errors import UsageError
 from magicvl.train.muon import orthogonalise
+from magicvl.train.nano.batches import IGNORED, MicroBatches
 from magicvl.train.nano.config import Stage, TrainConfig, read_config
-from magicvl.train.nano.trainer import LOG_NAME, create, rate, train
+from magicvl.train.nano.dense import DenseHead
+from magicvl.train.nano.evaluate import look, model_logits
+from magicvl.train.nano.trainer import (
+    LOG_NAME,
+    Learner,
+    begin,
+    create,
+    make_optimizers,
+    rate,
+    train,
+    train_step,
+)  # fmt: skip
 
 CONFIG = TrainConfig(
     preset="magicvl-nano",
@@ -29,6 +44,7 @@ CONFIG = TrainConfig(
     evaluate_every=2,
     evaluate_pictures=2,
 )
+DEFAULT = Path(__file__).parents[3] / "models" / "magicvl-nano"
 SHIPPED = sorted((Path(__file__).parents[3] / "train" / "configs").glob("*.toml"))
 
 
@@ -135,3 +151,72 @@ def test_bad_configs_are_one_line_errors(tmp_path: Path, text: str, message: str
 def test_a_missing_config_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such training config"):
         read_config(tmp_path / "none.toml")
+
+
+def test_a_run_begins_with_a_bundle(tmp_path: Path) -> None:
+    model, processor = begin(CONFIG, DEFAULT)
+    assert model.config.text_config.vocab_size == len(processor.tokenizer)
+    restore(DEFAULT, tmp_path / "checkpoint")
+    weights, due = model.state_dict(), load_file(tmp_path / "checkpoint" / "model.safetensors")
+    assert all(torch.equal(weights[name], value) for name, value in due.items())
+    made = make_optimizers(model, DenseHead(256), CONFIG)
+    by_muon = {id(parameter) for group in made[1].param_groups for parameter in group["params"]}
+    ends = (model.lm_head.weight, model.get_input_embeddings().weight)
+    assert by_muon and not by_muon & {id(parameter) for parameter in ends}
+
+
+def test_a_base_of_another_shape_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="its decoder is 128 wide, magicvl-nano is 256"):
+        train(CONFIG, tmp_path / "run", resume=False, base=tiny_checkpoint)
+    with pytest.raises(UsageError, match="neither a checkpoint nor a bundle"):
+        train(CONFIG, tmp_path / "run", resume=False, base=tmp_path)
+
+
+@pytest.fixture
+def learner() -> Learner:
+    """Of CONFIG, with two micro-batches a step."""
+    torch.manual_seed(0)
+    config = replace(CONFIG, micro_batches=2)
+    model, head = create(config)[0], DenseHead(256)
+    return Learner(model, head, make_optimizers(model, head, config), config)
+
+
+@pytest.mark.parametrize("step", [0, 1], ids=["dense targets alone", "questions"])
+def test_micro_batches_side_by_side_add_up(step: int, learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = MicroBatches(learner.config, create(CONFIG)[1])
+    batches = [data[2 * step], data[2 * step + 1]]
+    monkeypatch.setattr("torch.optim.Optimizer.zero_grad", lambda *_, **__: None)
+    asked = sum(int((batch.labels != IGNORED).sum()) for batch in batches)
+    due = torch.zeros(())
+    for batch in batches:
+        seen = look(learner.model, batch)
+        due = due + learner.config.dense_weight * learner.head.loss(torch.cat(seen), batch.dense) / 2
+        if asked:
+            logits = model_logits(learner.model, batch, seen).flatten(0, 1)
+            due = due + cross_entropy(logits, batch.labels.flatten(), ignore_index=IGNORED, reduction="sum") / asked
+    # Before the step: it changes the weights.
+    expected = torch.autograd.grad(due, learner.parameters, allow_unused=True)
+    norm = torch.nn.utils.get_total_norm(
+        [each for each in expected[: -len([*learner.head.parameters()])] if each is not None]
+    )
+    with ThreadPoolExecutor(2) as pool:
+        losses = train_step(learner, batches, step, pool)
+    assert (losses.answers is None) == (asked == 0)
+    shrunk = min(1.0, learner.config.clip / (float(norm) + 1e-6))
+    for parameter, gradient in zip(learner.model.parameters(), expected, strict=False):
+        assert (parameter.grad is None) == (gradient is None)
+        if gradient is not None:
+            torch.testing.assert_close(parameter.grad, gradient * shrunk, atol=1e-6, rtol=1e-3)
+
+
+def test_a_new_head_learns_alone_first(learner: Learner) -> None:
+    learner = replace(learner, config=replace(learner.config, head_steps=1))
+    data = MicroBatches(learner.config, create(CONFIG)[1])
+    before = [value.clone() for value in learner.model.state_dict().values()]
+    head = [value.clone() for value in learner.head.parameters()]
+    with ThreadPoolExecutor(2) as pool:
+        train_step(learner, [data[0], data[1]], 0, pool)
+        assert all(torch.equal(*pair) for pair in zip(before, learner.model.state_dict().values(), strict=True))
+        assert not any(torch.equal(*pair) for pair in zip(head, learner.head.parameters(), strict=True))
+        train_step(learner, [data[0], data[1]], 1, pool)
+    assert not all(torch.equal(*pair) for pair in zip(before, learner.model.state_dict().values(), strict=True))

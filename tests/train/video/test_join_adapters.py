@@ -16,7 +16,7 @@ from magicvl.edge.video.description import film_message
 from magicvl.errors import CheckpointError, UsageError
 from magicvl.train.curriculum.adapter import with_adapter
 from magicvl.train.curriculum.stage import Lora
-from magicvl.train.curriculum.start import load_model
+from magicvl.train.load_model import load_model
 from magicvl.train.video.captioner import Captioner, captioner_of
 from magicvl.train.video.join_adapters import join_adapters
 from magicvl.train.video.merging import write_checkpoint

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from magicvl.errors import UsageError
 from magicvl.train.curriculum.stage import Lora
-from magicvl.train.curriculum.start import load_model
+from magicvl.train.load_model import load_model
 from magicvl.train.run_log import read_log
 from magicvl.train.video import run as running
 from magicvl.train.video.rewards import NOTHING, Scorer, Worth
@@ -104,6 +104,25 @@ def test_supervised_learns_and_leaves_what_a_user_needs(
     assert all(torch.equal(value, unchanged[name]) for name, value in before.items())
     config = json.loads((tmp_path / "run" / "merged" / "config.json").read_text())
     assert config["architectures"] == ["MagicVLForConditionalGeneration"] and not config["tie_word_embeddings"]
+
+
+def test_an_adapter_is_gone_on_with(make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    run = make_run(evaluate_every=4, save_every=4)
+    first = run_captions(run, tmp_path / "first", base=tiny_checkpoint, resume=False)
+    # As a restored one has it: no pattern, but the names of all layers.
+    config = json.loads((first / "adapter_config.json").read_text())
+    config["target_modules"] = [name[17:-14] for name in adapter(first) if "lora_A" in name]
+    (first / "adapter_config.json").write_text(json.dumps(config))
+    still = replace(run, learning=Learning(rate=1e-30, warmup=0.0))
+    second = run_captions(still, tmp_path / "second", base=tiny_checkpoint, resume=False, adapter=first)
+    before, after = adapter(first), adapter(second)
+    assert before.keys() == after.keys() and all(torch.equal(value, after[name]) for name, value in before.items())
+    other = replace(run, lora=replace(run.lora, rank=8))
+    with pytest.raises(UsageError, match="rank 4 and alpha 4 for 6 layers, the config's is of 8 and 4 for 6"):
+        run_captions(other, tmp_path / "third", base=tiny_checkpoint, resume=False, adapter=first)
+    with pytest.raises(UsageError, match="no adapter, it has no adapter_config"):
+        run_captions(run, tmp_path / "third", base=tiny_checkpoint, resume=False, adapter=tmp_path)
+    assert not (tmp_path / "third").exists()
 
 
 def test_targets_that_the_decoder_lacks(make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path) -> None:
