@@ -75,6 +75,18 @@ def run(
 
 
 @train.command()
+def average(
+    models: Annotated[list[Path], typer.Argument(help="Checkpoints or bundles of one shape.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to make.", show_default=False)],
+    debug: Debug = False,
+) -> None:
+    """Average the weights of models that come from one: a run and what it began with, or several runs."""
+    from magicvl.train.average import average as mean_of
+
+    print(mean_of(models, output))
+
+
+@train.command()
 def curriculum(
     name: Annotated[str, typer.Argument(help="A folder of stages: magicvl-2b, magicvl-tiny, ...", show_default=False)],
     output: Output,

@@ -48,7 +48,7 @@ def accuracy(
 
 
 def _answered(model: MagicVLForConditionalGeneration, batch: Batch) -> Iterator[bool]:
-    hits = (model_logits(model, batch).argmax(-1) == batch.labels) | (batch.labels == IGNORED)
+    hits = (model_logits(model, batch).argmax(-1).cpu() == batch.labels) | (batch.labels == IGNORED)
     for number in range(1, int(batch.segments.max()) + 1):
         yield bool(hits[batch.segments == number].all())
 

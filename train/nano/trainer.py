@@ -74,6 +74,9 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1, 
     torch.manual_seed(config.seed)
     model, processor = load_model(checkpoint) if checkpoint.exists() else begin(config, base)
     head = DenseHead(preset(config.preset).language.width)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    head.to(device)
     learner = Learner(model, head, make_optimizers(model, head, config), config)
     step = _load_state(checkpoint, learner) if checkpoint.exists() else 0
     trim_log(output / LOG_NAME, step)
@@ -233,7 +236,7 @@ def _threads(most: int) -> Executor:
     """Threads that share the cores, for micro-batches side by side: on two cores two steps of one thread each take a
     third less than one after the other on both (LOG.md)."""
     cores = torch.get_num_threads()
-    threads = min(most, cores)
+    threads = 1 if torch.cuda.is_available() else min(most, cores)
     return ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores // threads,))
 
 

@@ -1,0 +1,41 @@
+"""The mean of weights: of models of one shape, into a whole checkpoint, or one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from magicvl.errors import UsageError
+from magicvl.train.average import average
+from magicvl.train.load_model import load_model
+
+DEFAULT = Path(__file__).parents[2] / "models" / "magicvl-nano"
+
+
+def test_the_mean_of_a_checkpoint_and_a_bundle(
+    tiny_checkpoint: Path, tiny_bundle: Path, save_tiny: Callable[..., Path], build_tiny: Any, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    other = build_tiny()
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.add_(torch.randn_like(weight))
+    save_tiny(other, tmp_path / "other")
+    folder = average([tiny_bundle, tmp_path / "other"], tmp_path / "mean")
+    one, two, mean = (load_model(path)[0].state_dict() for path in (tiny_bundle, tmp_path / "other", folder))
+    assert all(torch.allclose(mean[name], (one[name] + two[name]) / 2) for name in mean)
+    assert not all(torch.allclose(mean[name], one[name]) for name in mean)
+    with pytest.raises(UsageError, match="it exists"):
+        average([tiny_bundle, tiny_bundle], folder)
+
+
+def test_what_has_no_mean(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="two or more"):
+        average([tiny_checkpoint], tmp_path / "mean")
+    with pytest.raises(UsageError, match="of another shape than"):
+        average([tiny_checkpoint, DEFAULT], tmp_path / "mean")
+    with pytest.raises(UsageError, match="neither a checkpoint nor a bundle"):
+        average([tiny_checkpoint, tmp_path], tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
