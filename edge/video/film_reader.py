@@ -10,6 +10,7 @@ Times are seconds from the container's beginning.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
@@ -211,14 +212,16 @@ def _opened(file: BinaryIO) -> "InputContainer":
     codecs = {"codec_whitelist": ",".join(CODECS)}
     options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none", **codecs}
     limits: Any = [codecs | {"max_pixels": str(MAX_PIXELS)}] * MOST_STREAMS
+    # Titles and the like are of no interest: one in odd letters is no reason to refuse a film.
+    opened = partial(av.open, file, "r", options=options, metadata_errors="replace")
     try:
-        return av.open(file, "r", options=options, stream_options=limits)
+        return opened(stream_options=limits)
     except av.error.FFmpegError:
         raise
     except ValueError:
         # Containers that name their streams as they go, MPEG's, cannot be told about them before.
         file.seek(0)
-        return av.open(file, "r", options=options)
+        return opened()
 
 
 def check_size(width: int, height: int, name: str) -> None:

@@ -75,7 +75,7 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1, 
     model, processor = load_model(checkpoint) if checkpoint.exists() else begin(config, base)
     head = DenseHead(preset(config.preset).language.width)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
+    model.to(torch.device(device))  # type: ignore[arg-type]  # its stub is a decorator
     head.to(device)
     learner = Learner(model, head, make_optimizers(model, head, config), config)
     step = _load_state(checkpoint, learner) if checkpoint.exists() else 0

@@ -146,15 +146,32 @@ def test_a_fragmented_film_that_begins_late_begins_at_zero(
 
 def test_a_film_cut_short_is_taken_as_far_as_it_goes(write_film: WriteFilm, number: Number, tmp_path: Path) -> None:
     whole = write_film(tmp_path / "whole.mp4", 100, codec="libx264", container={"movflags": "faststart"})
-    data, notes = whole.read_bytes(), list[str]()
-    begin = data.index(b"mdat")
-    (tmp_path / "film.mp4").write_bytes(data[: begin + (len(data) - begin) // 2])
+    notes = list[str]()
+    with av.open(str(whole)) as opened:
+        places = sorted(packet.pos for packet in opened.demux(video=0) if packet.size and packet.pos is not None)
+    # Of the packet in the middle its first bytes alone are there: of one that lacks its last ones a frame can be made.
+    (tmp_path / "film.mp4").write_bytes(whole.read_bytes()[: places[50] + 4])
     film = open_file(tmp_path / "film.mp4", notes.append)
     assert 1.0 < film.seconds < 8.0
     assert "it says that it is 10.0 seconds long" in notes[0]
     frames = list(film.frames([0.05, film.seconds - 0.01]))
     assert number(frames[0].picture) == 0 and 0 < frames[1].begins <= film.seconds
     assert any("can't be decoded is passed over" in note for note in notes)
+
+
+def test_a_title_in_odd_letters_is_no_reason_to_refuse_a_film(write_film: WriteFilm, tmp_path: Path) -> None:
+    whole = write_film(tmp_path / "whole.mkv", 20, codec="mpeg4")
+    with av.open(str(whole)) as opened, av.open(str(tmp_path / "titled.mkv"), "w") as titled:
+        titled.metadata["title"] = "a day out"
+        stream = titled.add_stream_from_template(opened.streams.video[0])
+        for packet in opened.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                titled.mux(packet)
+    data = (tmp_path / "titled.mkv").read_bytes()
+    assert data.count(b"a day out") == 1
+    (tmp_path / "odd.mkv").write_bytes(data.replace(b"a day out", b"a d\x81y out"))
+    assert open_file(tmp_path / "odd.mkv", lambda text: None).seconds == pytest.approx(2.0, abs=0.11)
 
 
 def test_damage_in_the_middle_is_passed_over_and_told(write_film: WriteFilm, number: Number, tmp_path: Path) -> None:
