@@ -33,8 +33,8 @@ HELD_OUT = {
 @cache
 def nano_faces(held_out: bool = False) -> tuple[Face, ...]:
     """The faces of one side of the split. Raises UsageError where a package is missing."""
+    # Files of one weight each, which need none to be named.
     found = [Face(package, str(path), 0, False) for package, path in _files(HELD_OUT if held_out else TRAINING)]
-    # Of the held-out families no other package may bring a cut.
     return tuple(found) if held_out else (*found, *(face for style in PLAIN for face in faces("train", style)))
 
 

@@ -36,7 +36,8 @@ class Stage:
     encoder and projector learn from the dense targets alone, and the decoder rests."""
     batch_question_tokens: int = 0
     """The few large pictures of a micro-batch may be asked more: as many tokens, divided by its pictures, where that is
-    above `question_tokens`. To look at a large picture costs ten times what its questions do."""
+    above `question_tokens`. By its multiplications, to look at a large picture costs ten times what questions of
+    100 tokens do."""
 
     weights: dict[str, float] = field(default_factory=dict)
     """How often tasks are asked beside each other, where it differs from `magicvl.train.nano.questions.WEIGHTS`."""

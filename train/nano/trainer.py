@@ -233,8 +233,8 @@ def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Ba
 
 
 def _threads(most: int) -> Executor:
-    """Threads that share the cores, for micro-batches side by side: on two cores two steps of one thread each take a
-    third less than one after the other on both (LOG.md)."""
+    """Threads that share the cores, for micro-batches side by side: two of one thread each take a fifth less time than
+    one after the other on both cores (LOG.md)."""
     cores = torch.get_num_threads()
     threads = 1 if torch.cuda.is_available() else min(most, cores)
     return ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores // threads,))
