@@ -165,6 +165,18 @@ class Plan:
         return (len(self.tile_boxes) - (self.overview is not None)) // self.columns
 
     @property
+    def unit(self) -> int:
+        """Side in px of what one visual token shows."""
+        tile = 1 if self.overview == 0 else 0
+        left, top, right, bottom = self.tile_boxes[tile]
+        return isqrt((right - left) * (bottom - top) // self.tile_tokens[tile])
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Visual tokens across and down the tiles, an overview not counted."""
+        return self.resized[0] // self.unit, self.resized[1] // self.unit
+
+    @property
     def tokens(self) -> int:
         """Visual tokens of the whole picture, separators not counted."""
         return sum(self.tile_tokens)

@@ -75,6 +75,9 @@ class Pieces:
     """Before each tile of several; `{row}` and `{column}` count from 1."""
     overview: str = ""
     """Before the overview."""
+    several: str = ""
+    """Before the first of several tiles: `{across}` and `{down}` are the sides of the whole picture in visual tokens. A
+    decoder that reads from left to right learns so, before it sees any tile, where in the picture each will lie."""
     single: str = ""
     """Before the only tile of a picture that has one."""
     each: str = ""
@@ -136,7 +139,7 @@ def expand(
         if not isinstance(segment, Picture):
             expanded.append(segment)
         else:
-            each = pieces.each.replace("{picture}", str(segment.index)) if several else ""
+            each = _fill(pieces.each, picture=segment.index) if several else ""
             placed = [Text(each, special=True), *_expand_picture(segment.index, plans[segment.index], pieces)]
             expanded.extend(part for part in placed if not (isinstance(part, Text) and not part.text))
     return expanded
@@ -153,13 +156,20 @@ def _expand_picture(index: int, plan: Plan, pieces: Pieces) -> list[Text | Tile]
 def _before_tile(tile: int, plan: Plan, pieces: Pieces) -> str:
     if len(plan.tile_boxes) == 1:
         return pieces.single
+    before = _fill(pieces.several, across=plan.sides[0], down=plan.sides[1]) if tile == 0 and pieces.several else ""
     if tile == plan.overview:
-        return pieces.overview
+        return before + pieces.overview
     number = tile - (plan.overview == 0)
     row, column = divmod(number, plan.columns)
-    # Not str.format: a lock comes from others, and format reaches into the objects that it is given.
-    own = pieces.tile.replace("{row}", str(row + 1)).replace("{column}", str(column + 1))
-    return ("" if number == 0 else pieces.between if column else pieces.row) + own
+    own = _fill(pieces.tile, row=row + 1, column=column + 1)
+    return before + ("" if number == 0 else pieces.between if column else pieces.row) + own
+
+
+def _fill(text: str, **numbers: int) -> str:
+    """Not str.format: a lock comes from others, and format reaches into the objects that it is given."""
+    for name, number in numbers.items():
+        text = text.replace(f"{{{name}}}", str(number))
+    return text
 
 
 # A private-use character on each side: templates pass it through, and no vocabulary spells it by chance.

@@ -28,7 +28,9 @@ def build_vocabulary(
 
     Digits stand alone and the rest is split as in SmolLM2, which llama.cpp knows as `smollm`.
     """
-    special = dict.fromkeys((END, "<|user|>", "<|assistant|>", *vars(pieces).values(), image_token))
+    # A piece with a place to fill in is a text, no token.
+    fixed = (piece for piece in vars(pieces).values() if piece and "{" not in piece)
+    special = dict.fromkeys((END, "<|user|>", "<|assistant|>", *fixed, image_token))
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -37,7 +39,7 @@ def build_vocabulary(
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         min_frequency=rarest,
-        special_tokens=[AddedToken(token, special=True, normalized=False) for token in special if token],
+        special_tokens=[AddedToken(token, special=True, normalized=False) for token in special],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )

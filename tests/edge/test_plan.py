@@ -31,6 +31,7 @@ def test_limits_hold_and_tokens_add_up(width: int, height: int, grid: Grid, budg
     assert 1 <= len(made.tile_boxes) <= grid.max_tiles
     assert made.tokens == sum(made.tile_tokens) == across * down // grid.unit**2 <= grid.max_tokens
     assert budget is None or made.tokens <= budget
+    assert made.unit == grid.unit and made.sides == (across // grid.unit, down // grid.unit)
     for (left, top, right, bottom), tokens in zip(made.tile_boxes, made.tile_tokens, strict=True):
         assert tokens == (right - left) // grid.unit * ((bottom - top) // grid.unit)
 

@@ -96,6 +96,19 @@ def test_tiles_come_in_rows_with_the_pieces_between() -> None:
     assert [part.picture for part in expanded if isinstance(part, Tile)] == [0] * 6
 
 
+def test_several_tiles_are_told_the_sides_first() -> None:
+    pieces = Pieces("<b>", "<t>", "<r>", "<a>", tile="{row}{column}.", several="{across}x{down}:", single="one")
+
+    def shown(width: int, height: int, grid: Grid = Grid()) -> str:  # noqa: B008 - frozen
+        expanded = expand([Picture(0)], [plan(width, height, grid)], pieces)
+        return "".join(part.text if isinstance(part, Text) else "#" for part in expanded)
+
+    assert shown(800, 500) == "<b>25x16:11.#<t>12.#<t>13.#<r>21.#<t>22.#<t>23.#<a>"
+    assert shown(384, 200) == "<b>one#<a>"
+    # Five tiles by two; the overview behind them is no part of the sides.
+    assert shown(800, 300, Grid(policy="internvl")).startswith("<b>60x24:11.#<t>")
+
+
 def test_each_picture_brings_its_own_tiles_and_empty_pieces_vanish() -> None:
     plans = [plan(32, 32, Grid()), plan(800, 32, Grid())]
     expanded = expand([Picture(1), Picture(0)], plans, Pieces("", "", "", ""))

@@ -38,6 +38,12 @@ class Happening:
     returned: str | None = None
     """What that one does meanwhile, where it is part of the same event: `meets the red circle`."""
 
+    def seen(self, times: Sequence[float]) -> tuple[float, ...]:
+        """The frames in which it is seen, or the nearest where it falls between two."""
+        during = tuple(seconds for seconds in times if self.begin <= seconds <= self.end)
+        middle = (self.begin + self.end) / 2
+        return during or (min(times, key=lambda seconds: abs(seconds - middle)),)
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -81,14 +87,7 @@ class Clip:
         found = []
         for event in self.events:
             if event.subject == number:
-                found.append(Action(event.action, _seen(event, times)))
+                found.append(Action(event.action, event.seen(times)))
             elif event.other == number and event.returned is not None:
-                found.append(Action(event.returned, _seen(event, times)))
+                found.append(Action(event.returned, event.seen(times)))
         return tuple(found)
-
-
-def _seen(event: Happening, times: Sequence[float]) -> tuple[float, ...]:
-    """The frames during an event."""
-    during = tuple(seconds for seconds in times if event.begin <= seconds <= event.end)
-    middle = (event.begin + event.end) / 2
-    return during or (min(times, key=lambda seconds: abs(seconds - middle)),)

@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from magicvl.edge.prompt import Pieces
 from magicvl.errors import UsageError
 from magicvl.train.nano.questions import WEIGHTS
 from magicvl.train.nano.scenes import STANDARD, Content
@@ -60,6 +61,8 @@ class TrainConfig:
     steps: int
     """Optimiser steps."""
     stages: tuple[Stage, ...]
+    pieces: dict[str, str] = field(default_factory=dict)
+    """What stands around tiles, by the names of magicvl.edge.prompt.Pieces, where it is not what the base has."""
     seed: int = 1
     micro_batches: int = 2
     """Micro-batches of one step; the pictures of one micro-batch share a grid."""
@@ -67,6 +70,8 @@ class TrainConfig:
     """Most visual tokens of one micro-batch."""
     dense_weight: float = 0.3
     """Of the dense targets' loss beside that of the answers."""
+    place_weight: float = 0.0
+    """Of the loss of places in the whole picture, read off the decoder's middle, beside that of the answers."""
     learning_rate: float = 1e-3
     """Of AdamW: embeddings, norms, biases, and all matrices where `muon_rate` is 0."""
     muon_rate: float = 0.0
@@ -92,6 +97,10 @@ class TrainConfig:
         tasks = {task for stage in self.stages for task in stage.weights}
         if unknown := sorted(tasks - set(WEIGHTS)):
             raise UsageError(f"training config: unknown tasks {', '.join(unknown)}; there are {', '.join(WEIGHTS)}")
+        if unknown := sorted(set(self.pieces) - set(vars(Pieces()))):
+            raise UsageError(
+                f"training config: unknown pieces {', '.join(unknown)}; there are {', '.join(vars(Pieces()))}"
+            )
         if not self.stages or self.stages[0].start != 0:
             raise UsageError("training config: the first of [[stages]] must have start = 0")
         if not 0 <= self.decay <= self.steps:

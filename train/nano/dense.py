@@ -53,6 +53,10 @@ class DenseTargets:
     lines: torch.Tensor
     """(n, LINE_SLOTS): those characters again, each at its number in the part of its line that the tile shows:
     reading a line is then a look-up, one slot after another."""
+    whole_places: torch.Tensor
+    """(n, 2): row and column of the token's middle as a share of the whole picture, 0 to 1."""
+    whole_cells: torch.Tensor
+    """(n, OBJECT_SLOTS): of those objects, which of the picture's 3 x 3 cells they lie in."""
 
 
 class DenseHead(nn.Module):
@@ -67,6 +71,8 @@ class DenseHead(nn.Module):
         )  # fmt: skip
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, sum(self.sizes))
+        self.whole_norm = nn.LayerNorm(width)
+        self.whole = nn.Linear(width, 2 + OBJECT_SLOTS * _CELLS)
 
     def loss(self, tokens: torch.Tensor, targets: DenseTargets) -> torch.Tensor:
         """Mean cross-entropies in nats of all the questions, and the places' squared error, added."""
@@ -89,6 +95,16 @@ class DenseHead(nn.Module):
             + _sparse_loss(lines.unflatten(-1, (LINE_SLOTS, -1)), its.lines)
         )
 
+    def place_loss(self, states: torch.Tensor, targets: DenseTargets) -> torch.Tensor:
+        """Of the decoder's states of the tokens, (n, width): cross-entropy in nats of the objects' cells in the whole
+        picture, and the squared error of the tokens' own places in it."""
+        places, cells = self.whole(self.whole_norm(states)).split((2, OBJECT_SLOTS * _CELLS), dim=-1)
+        there = targets.objects[..., 0].to(states.device) > 0
+        truth = targets.whole_cells.to(states.device)[there]
+        return _mean_loss(cells.unflatten(-1, (OBJECT_SLOTS, -1))[there], truth) + 4 * F.mse_loss(
+            places, targets.whole_places.to(states.device)
+        )
+
 
 def _sparse_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """What is there and what is not each by their own mean; 0 is nothing."""
@@ -106,8 +122,11 @@ def dense_targets(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> Dens
     kinds, colours = _lies_on(scene, drawing, plan, unit)
     order = _tile_order(plan, unit)
     characters, lines = _characters(scene, drawing, plan, unit)
-    objects, places = _objects(scene, drawing, plan, unit), _places(plan, unit)
-    by_token = (kinds.ravel(), colours.ravel(), objects, characters, places, lines)
+    objects, cells = _objects(scene, drawing, plan, unit)
+    columns, rows = (side // unit for side in plan.resized)
+    by_token = (
+        kinds.ravel(), colours.ravel(), objects, characters, _places(plan, unit), lines, _shares(rows, columns), cells,
+    )  # fmt: skip
     return DenseTargets(*(torch.from_numpy(values[order]) for values in by_token))
 
 
@@ -131,19 +150,19 @@ def _lies_on(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> tuple[np.
     return np.array(kinds)[shown], np.array([_COLOURS.index(name) for name in names])[shown]
 
 
-def _objects(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> np.ndarray:
-    """Object slots of each token, in the raster of the whole picture."""
+def _objects(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Object slots of each token, in the raster of the whole picture, and their cells of the whole."""
     columns, rows = (side // unit for side in plan.resized)
-    found: dict[int, list[tuple[int, int, int]]] = {}
+    found: dict[int, list[tuple[int, int, int, int]]] = {}
     for shape, centre in zip(scene.shapes, drawing.centres, strict=True):
         x, y = _resized(plan, *centre)
-        object_ = (_KINDS.index(shape.kind), _COLOURS.index(shape.colour), _cell(plan, x, y))
+        object_ = (_KINDS.index(shape.kind), _COLOURS.index(shape.colour), _cell(plan, x, y), shape.cell)
         found.setdefault(y // unit * columns + x // unit, []).append(object_)
-    objects = np.zeros((rows * columns, OBJECT_SLOTS, 3), dtype=np.int64)
+    objects = np.zeros((rows * columns, OBJECT_SLOTS, 4), dtype=np.int64)
     for token, its in found.items():
         slots = sorted(its, key=lambda one: one[2])[:OBJECT_SLOTS]
         objects[token, : len(slots)] = slots
-    return objects
+    return objects[..., :3], objects[..., 3]
 
 
 def _characters(scene: Scene, drawing: Drawing, plan: Plan, unit: int) -> tuple[np.ndarray, np.ndarray]:
@@ -190,9 +209,14 @@ def _places(plan: Plan, unit: int) -> np.ndarray:
     places = np.zeros((rows, columns, 2), dtype=np.float32)
     for box in plan.tile_boxes:
         left, top, right, bottom = (side // unit for side in box)
-        places[top:bottom, left:right, 0] = ((np.arange(bottom - top) + 0.5) / (bottom - top))[:, None]
-        places[top:bottom, left:right, 1] = (np.arange(right - left) + 0.5) / (right - left)
+        places[top:bottom, left:right] = _shares(bottom - top, right - left).reshape(bottom - top, right - left, 2)
     return places.reshape(-1, 2)
+
+
+def _shares(rows: int, columns: int) -> np.ndarray:
+    """(rows * columns, 2): row and column of each token's middle as a share of the whole, in raster order."""
+    down, across = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, indexing="ij")
+    return np.stack([down, across], -1).reshape(-1, 2).astype(np.float32)
 
 
 def _tile_order(plan: Plan, unit: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPooling
@@ -59,17 +60,34 @@ def look(model: MagicVLForConditionalGeneration, batch: Batch) -> list[torch.Ten
     return inner.encode_tiles(batch.pixel_values.to(model.device), batch.spatial_shapes.to(model.device))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the decoder makes of a packed batch."""
+
+    logits: torch.Tensor
+    """(pictures, tokens, vocabulary)"""
+    middle: torch.Tensor
+    """(visual tokens, width): its states of them after half of its layers."""
+
+
+def read_batch(model: MagicVLForConditionalGeneration, batch: Batch, seen: list[torch.Tensor]) -> Reading:
+    """The decoder's pass over a packed batch; `seen` is what `look` gave."""
+    device = model.device
+    ids = batch.input_ids.to(device)
+    output = model(
+        input_ids=ids,
+        position_ids=batch.positions.to(device),
+        attention_mask=batch.mask.to(device),
+        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=seen)},  # type: ignore[arg-type]
+        use_cache=False,
+        output_hidden_states=True,
+    )
+    states = output.hidden_states
+    return Reading(output.logits, states[len(states) // 2][ids == model.config.image_token_id])
+
+
 def model_logits(
     model: MagicVLForConditionalGeneration, batch: Batch, seen: list[torch.Tensor] | None = None
 ) -> torch.Tensor:
     """Logits (pictures, tokens, vocabulary) of a packed batch; `seen` is what `look` gave, if it was called."""
-    device = model.device
-    tokens = look(model, batch) if seen is None else seen
-    logits: torch.Tensor = model(
-        input_ids=batch.input_ids.to(device),
-        position_ids=batch.positions.to(device),
-        attention_mask=batch.mask.to(device),
-        mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=tokens)},  # type: ignore[arg-type]
-        use_cache=False,
-    ).logits
-    return logits
+    return read_batch(model, batch, look(model, batch) if seen is None else seen).logits

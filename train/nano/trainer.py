@@ -23,7 +23,7 @@ from magicvl.train.muon import Muon
 from magicvl.train.nano.batches import IGNORED, Batch, MicroBatches
 from magicvl.train.nano.config import TrainConfig
 from magicvl.train.nano.dense import DenseHead
-from magicvl.train.nano.evaluate import accuracy, held_out_samples, look, model_logits
+from magicvl.train.nano.evaluate import accuracy, held_out_samples, look, read_batch
 from magicvl.train.nano.vocabulary import build_tokenizer
 from magicvl.train.plots import plot_run
 from magicvl.train.run_log import append_log, trim_log
@@ -58,6 +58,8 @@ class Losses:
     """Mean over all answer tokens; None where nothing was asked."""
     dense: float
     """Mean over micro-batches of the dense targets' loss."""
+    places: float | None
+    """Likewise of places in the whole picture; None where they are not learned."""
 
 
 def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1, base: Path | None = None) -> Path:
@@ -87,12 +89,21 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1, 
 def begin(config: TrainConfig, base: Path | None) -> tuple[MagicVLForConditionalGeneration, MagicVLProcessor]:
     """The model that a run starts from, and its processor. Raises UsageError for a base of another shape."""
     if base is None:
-        return create(config)
+        return _told(*create(config), config)
     model, processor = load_model(base)
     shape: Any = model.config.text_config
     width, due = shape.hidden_size, preset(config.preset).language.width
     if width != due:
         raise UsageError(f"{base}: its decoder is {width} wide, {config.preset} is {due}; give a base of that preset")
+    return _told(model, processor, config)
+
+
+def _told(
+    model: MagicVLForConditionalGeneration, processor: MagicVLProcessor, config: TrainConfig
+) -> tuple[MagicVLForConditionalGeneration, MagicVLProcessor]:
+    """Both, with what the config has stand around tiles."""
+    processor.picture_pieces = dict(processor.picture_pieces) | config.pieces
+    model.config.picture_pieces = dict(processor.picture_pieces)
     return model, processor
 
 
@@ -202,7 +213,9 @@ def train_step(learner: Learner, batches: Sequence[Batch], step: int, pool: Exec
             group["lr"] = group["peak"] * rate(step, learner.config)
         optimizer.step()
     answers = sum(part.answers for part in parts)
-    return Losses(answers if asked else None, sum(part.dense for part in parts))
+    places = sum(part.places for part in parts)
+    told = asked and learner.config.place_weight
+    return Losses(answers if asked else None, sum(part.dense for part in parts), places if told else None)
 
 
 @dataclass(frozen=True)
@@ -212,24 +225,28 @@ class _MicroStep:
     gradients: tuple[torch.Tensor | None, ...]
     answers: float
     dense: float
+    places: float
 
 
 def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Batch) -> _MicroStep:
     """Gradients of one micro-batch; the decoder rests where none of them asks anything."""
     model, config = learner.model, learner.config
     seen = look(model, batch)
+    alone = step < config.head_steps
     tokens = torch.cat(seen)
-    if step < config.head_steps:
-        tokens = tokens.detach()
-    dense = learner.head.loss(tokens, batch.dense) * share
-    loss, answers = config.dense_weight * dense, 0.0
+    dense = learner.head.loss(tokens.detach() if alone else tokens, batch.dense) * share
+    loss, answers, places = config.dense_weight * dense, 0.0, 0.0
     if asked:
-        logits = model_logits(model, batch, seen).flatten(0, 1)
-        labels = batch.labels.to(logits.device).flatten()
+        read = read_batch(model, batch, seen)
+        logits, labels = read.logits.flatten(0, 1), batch.labels.to(tokens.device).flatten()
         answer_loss = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / asked
         loss, answers = loss + answer_loss, float(answer_loss.detach())
+        if config.place_weight:
+            middle = read.middle.detach() if alone else read.middle
+            place_loss = learner.head.place_loss(middle, batch.dense) * share
+            loss, places = loss + config.place_weight * place_loss, float(place_loss.detach())
     gradients = torch.autograd.grad(loss, learner.parameters, allow_unused=True)
-    return _MicroStep(gradients, answers, float(dense.detach()))
+    return _MicroStep(gradients, answers, float(dense.detach()), places)
 
 
 def _threads(most: int) -> Executor:

@@ -10,7 +10,7 @@ from functools import lru_cache
 import torch
 
 from magicvl.edge.pixels import cut
-from magicvl.edge.plan import plan
+from magicvl.edge.plan import Plan, plan
 from magicvl.edge.prompt import Text
 from magicvl.edge.video.choose import uniform_times
 from magicvl.edge.video.description import PROMPT, film_message, write
@@ -19,6 +19,7 @@ from magicvl.train.clips.clip import Clip
 from magicvl.train.clips.make import make_clip
 from magicvl.train.generator.dataset import Split
 from magicvl.train.rewards.reference import Reference
+from magicvl.train.video.motions import Motion, motions
 from magicvl.train.video.settings import Clips
 from magicvl.train.video.visual_ids import visual_ids
 
@@ -35,6 +36,8 @@ class Film:
     answer: list[int]
     """What should be written, and the token that ends it."""
     reference: Reference
+    motions: tuple[Motion, ...]
+    """Of its actors, frame by frame."""
 
 
 class Films:
@@ -85,16 +88,17 @@ class Films:
     def _make(self, number: int) -> Film:
         clip = self.clip(number)
         times = self.times(number, clip)
+        one = plan(clip.width, clip.height, self.processor.grid, self.settings.budget)
         return Film(
             number=number,
             times=times,
-            prompt=self._prompt(number, clip, times),
+            prompt=self._prompt(number, one, times),
             answer=answer_ids(write(clip.description(times)), self.processor),
             reference=clip.reference(times),
+            motions=motions(clip, times, one),
         )
 
-    def _prompt(self, number: int, clip: Clip, times: tuple[float, ...]) -> list[int]:
-        one = plan(clip.width, clip.height, self.processor.grid, self.settings.budget)
+    def _prompt(self, number: int, one: Plan, times: tuple[float, ...]) -> list[int]:
         ids = self.processor.token_ids([film_message(times, PROMPT)], [one] * len(times))
         placeholder = self.processor.image_token_id
         named = iter(visual_ids(number, ids.count(placeholder)))

@@ -107,7 +107,7 @@ def make_trainer(
         from magicvl.train.video.supervised import supervised_trainer
 
         begun = with_same_adapter(captioner, run.lora, adapter) if adapter else with_adapter(captioner, run.lora, None)
-        trainer = supervised_trainer(begun, films, arguments, run.passes)
+        trainer = supervised_trainer(begun, films, arguments, run.passes, run.motions)
     # It prints what is logged to stdout; Watch says it on stderr.
     trainer.remove_callback(PrinterCallback)
     return trainer

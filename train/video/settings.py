@@ -150,6 +150,8 @@ class CaptionRun:
     passes: float = 1.0
     """How often each film comes; the run has passes * clips / samples steps."""
     lora: Lora = field(default_factory=Lora)
+    motions: float = 0.0
+    """Weight of the loss of what actors do frame by frame (magicvl.train.video.motions); of supervised runs."""
     group: Group = field(default_factory=Group)
     base: str | None = None
     """Directory of a MagicVL checkpoint or bundle to begin with, where the command names none."""
@@ -174,6 +176,8 @@ class CaptionRun:
             yield f"kind {self.kind!r}; there are {', '.join(KINDS)}"
         if self.kind == "grpo" and self.lora.head:
             yield "lora: head is for supervised runs; GRPO with an adapter of the output head is not supported"
+        if self.motions < 0 or (self.motions and self.kind == "grpo"):
+            yield f"motions {self.motions:g} must be at least 0, and 0 with rewards"
         for part in (self.clips, self.learning, self.lora, self.group):
             yield from part.problems()
         for name in ("samples", "rows", "save_every", "evaluate_every", "evaluate_films"):

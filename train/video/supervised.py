@@ -5,6 +5,8 @@ transformers' Trainer, of which TRL's for GRPO is one: both arms share what is k
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +14,10 @@ from transformers import Trainer, TrainingArguments
 
 from magicvl.train.curriculum.conversation import IGNORED
 from magicvl.train.video.films import Film, Films
+from magicvl.train.video.motions import MotionHead
+from magicvl.train.video.visual_ids import FIRST
 
+_HEAD, _HEAD_FILE = "motion_head", "motion_head.pt"
 GROUPED = 16
 """Passes through the model whose films are sorted by length, so that little of a pass is padding."""
 
@@ -50,14 +55,55 @@ class InOrderTrainer(Trainer):
         return torch.utils.data.SequentialSampler(dataset)
 
 
-def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], passes: float) -> Trainer:
-    """The trainer; `model` is PEFT's around a Captioner, `arguments` are TrainingArguments'."""
+class MotionTrainer(InOrderTrainer):
+    """Learns beside the description what actors do frame by frame; its head is kept with its states alone."""
+
+    def __init__(self, *, weight: float, model: Any, **rest: Any) -> None:
+        self._weight = weight
+        config = model.get_base_model().config
+        self._middle = config.text_config.num_hidden_layers // 2
+        model.add_module(_HEAD, MotionHead(config.text_config.hidden_size).to(model.device))
+        super().__init__(model=model, **rest)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Of the description as ever, and by weight that of the motions."""
+        inputs = dict(inputs)
+        where, verbs, changes = (inputs.pop(name) for name in ("motion_places", "motion_verbs", "motion_changes"))
+        inputs["output_hidden_states"] = True
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        states = outputs.hidden_states[self._middle].flatten(0, 1)[where]
+        steps = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
+        loss = loss + self._weight / steps * self._head(model)(states, verbs, changes)
+        return (loss, outputs) if return_outputs else loss
+
+    def _save(self, output_dir: Any = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        torch.save(self._head(self.model).state_dict(), Path(output_dir) / _HEAD_FILE)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        state = torch.load(Path(resume_from_checkpoint) / _HEAD_FILE, weights_only=True)
+        self._head(self.model).load_state_dict(state)
+
+    def _head(self, model: Any) -> MotionHead:
+        head: MotionHead = getattr(self.accelerator.unwrap_model(model), _HEAD)
+        return head
+
+
+def supervised_trainer(
+    model: Any, films: Films, arguments: dict[str, Any], passes: float, motions: float = 0.0
+) -> Trainer:
+    """The trainer; `model` is PEFT's around a Captioner, `arguments` are TrainingArguments', `motions` is the weight of
+    the loss of what actors do."""
     rows, pad = arguments["per_device_train_batch_size"], films.processor.tokenizer.pad_token_id
-    return InOrderTrainer(
+    kind = partial(MotionTrainer, weight=motions) if motions else InOrderTrainer
+    return kind(
         model=model,
         args=TrainingArguments(**arguments),
         train_dataset=InOrder(films, rows, passes, arguments["seed"]),
-        data_collator=lambda batch: collate(batch, pad),
+        data_collator=lambda batch: collate(batch, pad) | (collate_motions(batch) if motions else {}),
         processing_class=films.processor.tokenizer,
     )
 
@@ -94,3 +140,15 @@ def collate(films: Sequence[Film], pad: int) -> dict[str, torch.Tensor]:
         mask[row, :end] = 1
         labels[row, begin:end] = ids[row, begin:end]
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+def collate_motions(films: Sequence[Film]) -> dict[str, torch.Tensor]:
+    """What actors do, (n,) over all films and frames; places are those in the batch with its rows one after another."""
+    longest = max(len(film.prompt) + len(film.answer) for film in films)
+    visual = [[column for column, token in enumerate(film.prompt) if token >= FIRST] for film in films]
+    each = [(row, motion) for row, film in enumerate(films) for motion in film.motions]
+    return {
+        "motion_places": torch.tensor([row * longest + visual[row][motion.token] for row, motion in each]),
+        "motion_verbs": torch.tensor([motion.verb for _, motion in each]),
+        "motion_changes": torch.tensor([motion.changes for _, motion in each]),
+    }

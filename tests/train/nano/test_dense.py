@@ -94,18 +94,33 @@ def test_tokens_come_in_the_order_of_the_tiles() -> None:
     assert columns.max() == 13
 
 
-def test_the_head_learns_what_it_is_shown() -> None:
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_the_head_learns_what_it_is_shown(part: str) -> None:
     torch.manual_seed(0)
     scene = Scene(96, 96, "white", "plain", (Shape("star", "red", 4, 0.95),), (Print("7", "blue", 2),), 2, False)
     targets = dense_targets(scene, draw(scene), plan(96, 96, Grid()), 32)
     tokens, head = torch.randn(18, 32), DenseHead(32)
     both = join([targets, targets])
     optimizer = torch.optim.AdamW(head.parameters(), lr=0.03)
+    learn = head.loss if part == "encoder" else head.place_loss
     losses = []
     for _ in range(60):
-        loss = head.loss(tokens, both)
+        loss = learn(tokens, both)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.2 * losses[0]
+
+
+def test_places_in_the_whole_picture_cross_tiles() -> None:
+    shapes = (Shape("ring", "red", 2, 0.5), Shape("star", "blue", 3, 0.5), Shape("star", "green", 7, 0.5))
+    scene = Scene(800, 96, "white", "plain", shapes, (), 4, False)
+    planned = plan(800, 96, Grid())
+    targets = dense_targets(scene, draw(scene), planned, 32)
+    there = targets.objects[..., 0] > 0
+    found = zip(targets.objects[there][:, 1].tolist(), targets.whole_cells[there].tolist(), strict=True)
+    assert {(COLOUR_NAMES[colour], cell) for colour, cell in found} == {("red", 2), ("blue", 3), ("green", 7)}
+    # Columns go on from tile to tile, where places in the tile begin anew.
+    columns = [part[:, 1].reshape(3, -1)[0] * 25 - 0.5 for part in targets.whole_places.split(planned.tile_tokens)]
+    assert torch.cat(columns).round().tolist() == list(range(25))

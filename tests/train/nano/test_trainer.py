@@ -12,7 +12,10 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from magicvl.convert.restore import restore
+from magicvl.edge.plan import plan
+from magicvl.edge.prompt import Pieces, ask_messages
 from magicvl.errors import UsageError
+from magicvl.train.load_model import load_model
 from magicvl.train.muon import orthogonalise
 from magicvl.train.nano.batches import IGNORED, MicroBatches
 from magicvl.train.nano.config import Stage, TrainConfig, read_config
@@ -181,6 +184,29 @@ def learner() -> Learner:
     return Learner(model, head, make_optimizers(model, head, config), config)
 
 
+def test_a_base_is_told_what_stands_around_tiles(tmp_path: Path) -> None:
+    config = replace(CONFIG, pieces={"several": "{across}x{down}:"})
+    model, processor = begin(config, DEFAULT)
+    assert model.config.pieces == Pieces(**processor.picture_pieces) == Pieces(several="{across}x{down}:")
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    again = load_model(tmp_path)
+    ids = again[1].token_ids(ask_messages("What is it?", 1), [plan(416, 64, again[1].grid)])
+    assert again[1].tokenizer.decode(ids).startswith("<|user|><|image_start|>13x2:<|image|>")
+    with pytest.raises(UsageError, match="unknown pieces sides; there are before, between"):
+        replace(CONFIG, pieces={"sides": ""})
+
+
+def test_places_are_read_off_the_decoder(learner: Learner) -> None:
+    learner = replace(learner, config=replace(learner.config, place_weight=0.5))
+    data = MicroBatches(learner.config, create(CONFIG)[1])
+    with ThreadPoolExecutor(2) as pool:
+        assert train_step(learner, [data[0], data[1]], 0, pool).places is None, "nothing was asked"
+        losses = [train_step(learner, [data[2], data[3]], step, pool).places for step in (1, 1, 1, 1, 1, 1)]
+    assert losses[0] is not None and losses[-1] is not None and losses[-1] < 0.9 * losses[0]
+    assert learner.head.whole.weight.grad is not None
+
+
 @pytest.mark.parametrize("step", [0, 1], ids=["dense targets alone", "questions"])
 def test_micro_batches_side_by_side_add_up(step: int, learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
     data = MicroBatches(learner.config, create(CONFIG)[1])
@@ -213,10 +239,11 @@ def test_a_new_head_learns_alone_first(learner: Learner) -> None:
     learner = replace(learner, config=replace(learner.config, head_steps=1))
     data = MicroBatches(learner.config, create(CONFIG)[1])
     before = [value.clone() for value in learner.model.state_dict().values()]
-    head = [value.clone() for value in learner.head.parameters()]
+    seen = [*learner.head.norm.parameters(), *learner.head.linear.parameters()]
+    head = [value.clone() for value in seen]
     with ThreadPoolExecutor(2) as pool:
         train_step(learner, [data[0], data[1]], 0, pool)
         assert all(torch.equal(*pair) for pair in zip(before, learner.model.state_dict().values(), strict=True))
-        assert not any(torch.equal(*pair) for pair in zip(head, learner.head.parameters(), strict=True))
+        assert not any(torch.equal(*pair) for pair in zip(head, seen, strict=True))
         train_step(learner, [data[0], data[1]], 1, pool)
     assert not all(torch.equal(*pair) for pair in zip(before, learner.model.state_dict().values(), strict=True))

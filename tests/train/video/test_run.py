@@ -54,12 +54,12 @@ def stop_at_second_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["supervised", "grpo"])
+@pytest.mark.parametrize(("kind", "motions"), [("supervised", 0.0), ("supervised", 0.5), ("grpo", 0.0)])
 def test_a_stopped_run_goes_on_to_the_same_weights(
-    kind: str, make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, motions: float, make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "make_scorer", lambda _: Vowels())
-    run = make_run(kind=kind, rows=2 if kind == "supervised" else 6)
+    run = make_run(kind=kind, motions=motions, rows=2 if kind == "supervised" else 6)
     through = adapter(run_captions(run, tmp_path / "through", base=tiny_checkpoint, resume=False))
     stop_at_second_measurement(monkeypatch)
     assert not run_captions(run, tmp_path / "cut", base=tiny_checkpoint, resume=False).exists()
