@@ -17,6 +17,7 @@ LOSSES = (
     ("answers", "answer tokens, training", "C0"),
     (HELD_OUT, "answer tokens, held out", "C3"),
     ("dense", "dense targets", "C1"),
+    ("places", "places in the picture", "C2"),
 )
 """Name in the log, in the picture, and colour."""
 

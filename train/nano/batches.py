@@ -18,16 +18,15 @@ from magicvl.edge.pixels import cut
 from magicvl.edge.plan import plan
 from magicvl.edge.prompt import Message, Picture, Text, ask_messages
 from magicvl.mmproj.processing import MagicVLProcessor
-from magicvl.train.nano.config import Stage, TrainConfig
+from magicvl.train.nano.config import Stage
 from magicvl.train.nano.dense import DenseTargets, dense_targets, join
 from magicvl.train.nano.drawing import draw
 from magicvl.train.nano.questions import Question, choose_questions
 from magicvl.train.nano.scenes import STANDARD, Content, Scene, make_scene
+from magicvl.train.video.motions import MotionTargets
 
 IGNORED = -100
-_SHORT = 8
-"""Tokens of a short question and its answer."""
-_PICTURE_SEGMENT = 0
+PICTURE_SEGMENT = 0
 
 
 @dataclass(frozen=True)
@@ -56,37 +55,11 @@ class Batch:
     """(tiles, most patches, 768)"""
     spatial_shapes: torch.Tensor
     """(tiles, 2)"""
-    dense: DenseTargets
-    """Of every visual token of every tile, in order."""
+    dense: DenseTargets | None
+    """Of every visual token of every tile, in order; None for films."""
     samples: tuple[Sample, ...]
-
-
-class MicroBatches(torch.utils.data.Dataset[Batch]):
-    """The micro-batches of a run by their number; each is a function of the seed and the number alone."""
-
-    def __init__(self, config: TrainConfig, processor: MagicVLProcessor) -> None:
-        self.config = config
-        self.processor = processor
-
-    def __len__(self) -> int:
-        return self.config.steps * self.config.micro_batches
-
-    def __getitem__(self, index: int) -> Batch:
-        rng = random.Random(f"{self.config.seed} {index}")
-        step = index // self.config.micro_batches
-        stage = [stage for stage in self.config.stages if stage.start <= step][-1]
-        across, down = draw_grid(rng, stage)
-        count = max(1, min(stage.pictures, self.config.visual_tokens // (across * down)))
-        room = stage.room(count)
-        # More than fit, as a long question leaves room for a short one.
-        questions = max(10, room // _SHORT) if room else 0
-        samples = [
-            draw_sample(
-                f"{self.config.seed} {index} {i}", across, down, questions, stage.content, weights=stage.weights
-            )
-            for i in range(count)
-        ]
-        return collate(samples, self.processor, room)
+    motions: MotionTargets | None = None
+    """Of films, by visual token in that order."""
 
 
 def draw_grid(rng: random.Random, stage: Stage) -> tuple[int, int]:
@@ -139,7 +112,7 @@ def collate(samples: Sequence[Sample], processor: MagicVLProcessor, question_tok
     segments = torch.full((len(rows), length), -1)
     ids[:, : len(prefix)] = torch.tensor(prefix)
     positions[:, : len(prefix)] = torch.arange(len(prefix))
-    segments[:, : len(prefix)] = _PICTURE_SEGMENT
+    segments[:, : len(prefix)] = PICTURE_SEGMENT
     for i, row in enumerate(rows):
         where = slice(len(prefix), len(prefix) + len(row.ids))
         ids[i, where] = torch.tensor(row.ids)
@@ -154,7 +127,7 @@ def collate(samples: Sequence[Sample], processor: MagicVLProcessor, question_tok
         for sample, drawing, its in zip(samples, drawings, plans, strict=True)
     ]
     return Batch(
-        ids, positions, _mask(segments), labels, segments, patches["pixel_values"], patches["spatial_shapes"],
+        ids, positions, attention(segments), labels, segments, patches["pixel_values"], patches["spatial_shapes"],
         join(dense), tuple(samples),
     )  # fmt: skip
 
@@ -185,9 +158,16 @@ def _pack(questions: Sequence[Question], start: int, processor: MagicVLProcessor
     return row
 
 
-def _mask(segments: torch.Tensor) -> torch.Tensor:
+def padded(rows: Sequence[Sequence[int]], pad: int) -> torch.Tensor:
+    """(rows, longest), filled up on the right."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
+
+
+def attention(segments: torch.Tensor) -> torch.Tensor:
+    """(rows, 1, n, n), where a token may look: back, at the picture and at its own question."""
     length = segments.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool).tril()
     same = segments[:, :, None] == segments[:, None, :]
-    picture = (segments == _PICTURE_SEGMENT)[:, None, :]
+    picture = (segments == PICTURE_SEGMENT)[:, None, :]
     return (causal & (same | picture))[:, None]

@@ -20,14 +20,16 @@ from magicvl.mmproj.presets import preset
 from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.load_model import load_model
 from magicvl.train.muon import Muon
-from magicvl.train.nano.batches import IGNORED, Batch, MicroBatches
+from magicvl.train.nano.batches import IGNORED, Batch
 from magicvl.train.nano.config import TrainConfig
 from magicvl.train.nano.dense import DenseHead
 from magicvl.train.nano.evaluate import accuracy, held_out_samples, look, read_batch
+from magicvl.train.nano.micro_batches import MicroBatches
 from magicvl.train.nano.vocabulary import build_tokenizer
 from magicvl.train.plots import plot_run
 from magicvl.train.run_log import append_log, trim_log
 from magicvl.train.stop_signal import StopSignal, ignore_interrupt
+from magicvl.train.video.motions import MotionHead
 from magicvl.train.vocabulary import IMAGE
 
 LOG_NAME = "log.jsonl"
@@ -41,13 +43,14 @@ class Learner:
 
     model: MagicVLForConditionalGeneration
     head: DenseHead
+    motions: MotionHead
     optimizers: list[torch.optim.Optimizer]
     config: TrainConfig
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """Of model and head."""
-        return [*self.model.parameters(), *self.head.parameters()]
+        """Of model and heads."""
+        return [*self.model.parameters(), *self.head.parameters(), *self.motions.parameters()]
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,12 @@ class Losses:
 
     answers: float | None
     """Mean over all answer tokens; None where nothing was asked."""
-    dense: float
-    """Mean over micro-batches of the dense targets' loss."""
+    dense: float | None
+    """Of the dense targets, a mean over micro-batches of pictures; None where there were films alone."""
     places: float | None
     """Likewise of places in the whole picture; None where they are not learned."""
+    motions: float | None
+    """Of what a film's actors do, a mean over micro-batches of films; None where there were none."""
 
 
 def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1, base: Path | None = None) -> Path:
@@ -75,11 +80,13 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1, 
     output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     model, processor = load_model(checkpoint) if checkpoint.exists() else begin(config, base)
-    head = DenseHead(preset(config.preset).language.width)
+    width = preset(config.preset).language.width
+    head, motions = DenseHead(width), MotionHead(width)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(torch.device(device))  # type: ignore[arg-type]  # its stub is a decorator
     head.to(device)
-    learner = Learner(model, head, make_optimizers(model, head, config), config)
+    motions.to(device)
+    learner = Learner(model, head, motions, make_optimizers(model, [head, motions], config), config)
     step = _load_state(checkpoint, learner) if checkpoint.exists() else 0
     trim_log(output / LOG_NAME, step)
     _run(learner, processor, output, step, workers)
@@ -144,12 +151,12 @@ def smooth_positions(model: MagicVLForConditionalGeneration) -> None:
 
 
 def make_optimizers(
-    model: MagicVLForConditionalGeneration, head: DenseHead, config: TrainConfig
+    model: MagicVLForConditionalGeneration, heads: Sequence[torch.nn.Module], config: TrainConfig
 ) -> list[torch.optim.Optimizer]:
     """AdamW for tables, vectors and the ends of the model; Muon for the matrices between, if it has a rate."""
     inside: list[torch.nn.Parameter] = []
     decayed: list[torch.nn.Parameter] = []
-    rest = [*head.parameters()]
+    rest = [parameter for head in heads for parameter in head.parameters()]
     for name, parameter in model.named_parameters():
         matrix = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
         (inside if matrix and config.muon_rate else decayed if matrix else rest).append(parameter)
@@ -213,9 +220,13 @@ def train_step(learner: Learner, batches: Sequence[Batch], step: int, pool: Exec
             group["lr"] = group["peak"] * rate(step, learner.config)
         optimizer.step()
     answers = sum(part.answers for part in parts)
-    places = sum(part.places for part in parts)
-    told = asked and learner.config.place_weight
-    return Losses(answers if asked else None, sum(part.dense for part in parts), places if told else None)
+    dense, places, motions = (_mean([getattr(part, name) for part in parts]) for name in ("dense", "places", "motions"))
+    return Losses(answers if asked else None, dense, places, motions)
+
+
+def _mean(losses: Sequence[float | None]) -> float | None:
+    known = [loss for loss in losses if loss is not None]
+    return sum(known) / len(known) if known else None
 
 
 @dataclass(frozen=True)
@@ -224,29 +235,40 @@ class _MicroStep:
 
     gradients: tuple[torch.Tensor | None, ...]
     answers: float
-    dense: float
-    places: float
+    dense: float | None = None
+    places: float | None = None
+    motions: float | None = None
 
 
 def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Batch) -> _MicroStep:
     """Gradients of one micro-batch; the decoder rests where none of them asks anything."""
     model, config = learner.model, learner.config
     seen = look(model, batch)
-    alone = step < config.head_steps
-    tokens = torch.cat(seen)
-    dense = learner.head.loss(tokens.detach() if alone else tokens, batch.dense) * share
-    loss, answers, places = config.dense_weight * dense, 0.0, 0.0
+    losses: dict[str, torch.Tensor] = {}
+
+    def felt(states: torch.Tensor) -> torch.Tensor:
+        """A head that is new beside a trained model would only spoil it: at first it learns alone."""
+        return states.detach() if step < config.head_steps else states
+
+    if batch.dense is not None:
+        losses["dense"] = learner.head.loss(felt(torch.cat(seen)), batch.dense)
     if asked:
         read = read_batch(model, batch, seen)
-        logits, labels = read.logits.flatten(0, 1), batch.labels.to(tokens.device).flatten()
-        answer_loss = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / asked
-        loss, answers = loss + answer_loss, float(answer_loss.detach())
-        if config.place_weight:
-            middle = read.middle.detach() if alone else read.middle
-            place_loss = learner.head.place_loss(middle, batch.dense) * share
-            loss, places = loss + config.place_weight * place_loss, float(place_loss.detach())
+        logits, labels = read.logits.flatten(0, 1), batch.labels.to(model.device).flatten()
+        losses["answers"] = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / asked
+        if batch.dense is not None and config.place_weight:
+            losses["places"] = learner.head.place_loss(felt(read.middle), batch.dense)
+        if batch.motions is not None and config.motion_weight:
+            losses["motions"] = learner.motions(felt(read.middle), batch.motions)
+    weights = {
+        "answers": 1.0,
+        "dense": config.dense_weight * share,
+        "places": config.place_weight * share,
+        "motions": config.motion_weight * share,
+    }
+    loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
     gradients = torch.autograd.grad(loss, learner.parameters, allow_unused=True)
-    return _MicroStep(gradients, answers, float(dense.detach()), places)
+    return _MicroStep(gradients, **({"answers": 0.0} | {name: float(value.detach()) for name, value in losses.items()}))
 
 
 def _threads(most: int) -> Executor:
@@ -278,6 +300,7 @@ def _save(learner: Learner, processor: MagicVLProcessor, step: int, checkpoint: 
     state = {
         "step": step,
         "head": learner.head.state_dict(),
+        "motions": learner.motions.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in learner.optimizers],
     }
     torch.save(state, fresh / STATE_NAME)
@@ -291,6 +314,7 @@ def _save(learner: Learner, processor: MagicVLProcessor, step: int, checkpoint: 
 def _load_state(checkpoint: Path, learner: Learner) -> int:
     state = torch.load(checkpoint / STATE_NAME, weights_only=True)
     learner.head.load_state_dict(state["head"])
+    learner.motions.load_state_dict(state["motions"])
     for optimizer, saved in zip(learner.optimizers, state["optimizers"], strict=True):
         peaks = [group["peak"] for group in optimizer.param_groups]
         optimizer.load_state_dict(saved)

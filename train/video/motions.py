@@ -39,6 +39,18 @@ class Motion:
     where it was not there."""
 
 
+@dataclass(frozen=True)
+class MotionTargets:
+    """The motions of `n` actors in frames, of a whole batch."""
+
+    places: torch.Tensor
+    """(n,): where in the batch the visual token is."""
+    verbs: torch.Tensor
+    """(n,)"""
+    changes: torch.Tensor
+    """(n, 3)"""
+
+
 def motions(clip: Clip, times: Sequence[float], one: Plan) -> tuple[Motion, ...]:
     """Every actor in every frame that shows its middle; all frames have the plan `one`."""
     found: list[Motion] = []
@@ -61,9 +73,14 @@ class MotionHead(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, len(VERBS) + 3)
 
-    def forward(self, states: torch.Tensor, verbs: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy of verbs (n,) in nats, and the mean squared error of scaled changes (n, 3)."""
-        said, changed = self.linear(self.norm(states)).split((len(VERBS), 3), dim=-1)
+    def forward(self, states: torch.Tensor, targets: MotionTargets) -> torch.Tensor:
+        """Mean cross-entropy of verbs in nats, and the mean squared error of scaled changes.
+
+        `states` are (all, width), of which `targets.places` are read.
+        """
+        verbs, changes = targets.verbs.to(states.device), targets.changes.to(states.device)
+        read = self.linear(self.norm(states[targets.places.to(states.device)]))
+        said, changed = read.split((len(VERBS), 3), dim=-1)
         return F.cross_entropy(said, verbs) + F.mse_loss(changed, changes * changes.new_tensor(_SCALES))
 
 

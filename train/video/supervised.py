@@ -14,7 +14,7 @@ from transformers import Trainer, TrainingArguments
 
 from magicvl.train.curriculum.conversation import IGNORED
 from magicvl.train.video.films import Film, Films
-from magicvl.train.video.motions import MotionHead
+from magicvl.train.video.motions import MotionHead, MotionTargets
 from magicvl.train.video.visual_ids import FIRST
 
 _HEAD, _HEAD_FILE = "motion_head", "motion_head.pt"
@@ -59,7 +59,7 @@ class MotionTrainer(InOrderTrainer):
     """Learns beside the description what actors do frame by frame; its head is kept with its states alone."""
 
     def __init__(self, *, weight: float, model: Any, **rest: Any) -> None:
-        self._weight = weight
+        self._weight, self._motions = weight, 0.0
         config = model.get_base_model().config
         self._middle = config.text_config.num_hidden_layers // 2
         model.add_module(_HEAD, MotionHead(config.text_config.hidden_size).to(model.device))
@@ -70,13 +70,19 @@ class MotionTrainer(InOrderTrainer):
     ) -> Any:
         """Of the description as ever, and by weight that of the motions."""
         inputs = dict(inputs)
-        where, verbs, changes = (inputs.pop(name) for name in ("motion_places", "motion_verbs", "motion_changes"))
+        targets = MotionTargets(*(inputs.pop(f"motion_{name}") for name in ("places", "verbs", "changes")))
         inputs["output_hidden_states"] = True
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        states = outputs.hidden_states[self._middle].flatten(0, 1)[where]
+        states = outputs.hidden_states[self._middle].flatten(0, 1)
         steps = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
-        loss = loss + self._weight / steps * self._head(model)(states, verbs, changes)
+        motions = self._head(model)(states, targets)
+        self._motions = float(motions.detach())
+        loss = loss + self._weight / steps * motions
         return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Says the motions' loss of the step's last pass beside the sum."""
+        super().log(logs | ({"motions": self._motions} if "loss" in logs else {}), start_time)
 
     def _save(self, output_dir: Any = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)

@@ -10,10 +10,11 @@ from magicvl.edge.prompt import ask_messages
 from magicvl.errors import UsageError
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.processing import MagicVLProcessor
-from magicvl.train.nano.batches import IGNORED, MicroBatches, collate, draw_grid, draw_sample
+from magicvl.train.nano.batches import IGNORED, collate, draw_grid, draw_sample
 from magicvl.train.nano.config import Stage, TrainConfig
 from magicvl.train.nano.drawing import draw_scene
 from magicvl.train.nano.evaluate import accuracy, model_logits
+from magicvl.train.nano.micro_batches import MicroBatches
 from magicvl.train.nano.trainer import create
 
 CONFIG = TrainConfig(preset="magicvl-nano", steps=2, decay=0, stages=(Stage(0, 4, 8),))

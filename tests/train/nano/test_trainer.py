@@ -17,10 +17,11 @@ from magicvl.edge.prompt import Pieces, ask_messages
 from magicvl.errors import UsageError
 from magicvl.train.load_model import load_model
 from magicvl.train.muon import orthogonalise
-from magicvl.train.nano.batches import IGNORED, MicroBatches
+from magicvl.train.nano.batches import IGNORED
 from magicvl.train.nano.config import Stage, TrainConfig, read_config
 from magicvl.train.nano.dense import DenseHead
 from magicvl.train.nano.evaluate import look, model_logits
+from magicvl.train.nano.micro_batches import MicroBatches
 from magicvl.train.nano.trainer import (
     LOG_NAME,
     Learner,
@@ -31,6 +32,7 @@ from magicvl.train.nano.trainer import (
     train,
     train_step,
 )  # fmt: skip
+from magicvl.train.video.motions import MotionHead
 
 CONFIG = TrainConfig(
     preset="magicvl-nano",
@@ -162,7 +164,7 @@ def test_a_run_begins_with_a_bundle(tmp_path: Path) -> None:
     restore(DEFAULT, tmp_path / "checkpoint")
     weights, due = model.state_dict(), load_file(tmp_path / "checkpoint" / "model.safetensors")
     assert all(torch.equal(weights[name], value) for name, value in due.items())
-    made = make_optimizers(model, DenseHead(256), CONFIG)
+    made = make_optimizers(model, [DenseHead(256)], CONFIG)
     by_muon = {id(parameter) for group in made[1].param_groups for parameter in group["params"]}
     ends = (model.lm_head.weight, model.get_input_embeddings().weight)
     assert by_muon and not by_muon & {id(parameter) for parameter in ends}
@@ -180,8 +182,8 @@ def learner() -> Learner:
     """Of CONFIG, with two micro-batches a step."""
     torch.manual_seed(0)
     config = replace(CONFIG, micro_batches=2)
-    model, head = create(config)[0], DenseHead(256)
-    return Learner(model, head, make_optimizers(model, head, config), config)
+    model, head, motions = create(config)[0], DenseHead(256), MotionHead(256)
+    return Learner(model, head, motions, make_optimizers(model, [head, motions], config), config)
 
 
 def test_a_base_is_told_what_stands_around_tiles(tmp_path: Path) -> None:
@@ -223,7 +225,7 @@ def test_micro_batches_side_by_side_add_up(step: int, learner: Learner, monkeypa
     # Before the step: it changes the weights.
     expected = torch.autograd.grad(due, learner.parameters, allow_unused=True)
     norm = torch.nn.utils.get_total_norm(
-        [each for each in expected[: -len([*learner.head.parameters()])] if each is not None]
+        [each for each in expected[: len([*learner.model.parameters()])] if each is not None]
     )
     with ThreadPoolExecutor(2) as pool:
         losses = train_step(learner, batches, step, pool)
@@ -247,3 +249,20 @@ def test_a_new_head_learns_alone_first(learner: Learner) -> None:
         assert not any(torch.equal(*pair) for pair in zip(head, seen, strict=True))
         train_step(learner, [data[0], data[1]], 1, pool)
     assert not all(torch.equal(*pair) for pair in zip(before, learner.model.state_dict().values(), strict=True))
+
+
+def test_films_are_learned_beside_pictures(learner: Learner) -> None:
+    stage = Stage(0, 2, 4, pictures=2, question_tokens=30, films=0.5, film_rows=1)
+    config = replace(learner.config, stages=(stage,), motion_weight=0.5, place_weight=0.5)
+    learner, data = replace(learner, config=config), MicroBatches(config, create(CONFIG)[1])
+    batches = [data[index] for index in range(8)]
+    film = next(batch for batch in batches if batch.motions is not None)
+    picture = next(batch for batch in batches if batch.dense is not None)
+    assert film.dense is None and picture.motions is None
+    with ThreadPoolExecutor(2) as pool:
+        losses = train_step(learner, [film, picture], 0, pool)
+        assert None not in (losses.answers, losses.dense, losses.places, losses.motions)
+        assert learner.motions.linear.weight.grad is not None
+        alone = train_step(learner, [film, film], 0, pool)
+        assert alone.dense is alone.places is None
+        assert alone.motions is not None and alone.motions != losses.motions, "the step before changed it"
