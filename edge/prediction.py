@@ -153,8 +153,8 @@ def _pushes(plans: Sequence[Plan], pieces: Pieces, question: int) -> list[int]:
 
 
 def _token_count(text: str) -> int:
-    """About how many tokens a piece of the prompt is: what stands in angle brackets is one."""
-    return len(re.findall(r"<[^<>]*>|[^<]{1,4}|<", text))
+    """About how many tokens a piece of the prompt is: what stands in angle brackets is one, and so is a digit."""
+    return len(re.findall(r"<[^<>]*>|\d|[^<\d]{1,4}|<", text))
 
 
 def _peak(memory: Memory, lock: Lock, pictures: Sequence[Header], plans: Sequence[Plan], tokens: int) -> int:

@@ -75,11 +75,11 @@ class Pieces:
     """Before each tile of several; `{row}` and `{column}` count from 1."""
     overview: str = ""
     """Before the overview."""
+    single: str = ""
+    """Before the only tile of a picture that has one."""
     several: str = ""
     """Before the first of several tiles: `{across}` and `{down}` are the sides of the whole picture in visual tokens. A
     decoder that reads from left to right learns so, before it sees any tile, where in the picture each will lie."""
-    single: str = ""
-    """Before the only tile of a picture that has one."""
     each: str = ""
     """Before each of several pictures; `{picture}` counts from 0."""
     placeholder: str = ""

@@ -51,14 +51,14 @@ def plans(lock: Lock, pictures: list[Header], budget: int | None = None) -> list
 
 
 def test_every_batch_is_counted() -> None:
-    """Two tiles side by side: a start of one token, a tile, a separator, a smaller tile, the end and the question."""
+    """Two tiles side by side: the start and `18x12:`, a tile, a separator, a smaller tile, the end and the question."""
     picture = Header(576, 384, "JPEG")
     made = predict(CALIBRATION, NANO, [picture], plans(NANO, [picture]), question=10)
     push, encode = CALIBRATION.push_s, CALIBRATION.encode_s
     assert made.encode_s == pytest.approx(0.02 + 0.01 * 576 * 384 / 1e6 + encode(144) + encode(72))
-    pushes = [(1, 0), (144, 1), (1, 145), (72, 146), (1 + 10, 218)]
+    pushes = [(1 + 6, 0), (144, 7), (1, 151), (72, 152), (1 + 10, 224)]
     assert made.prefill_s == pytest.approx(0.01 + sum(push(*each) for each in pushes) + 0.003 - push(1, 0))
-    assert made.token_s == pytest.approx(0.003 + 1e-7 * 229)
+    assert made.token_s == pytest.approx(0.003 + 1e-7 * 235)
     assert made.seconds == made.encode_s + 0.03 + made.prefill_s
     json = made.to_json()
     assert set(json) == {"encode_s", "context_s", "prefill_s", "token_s", "peak_mib"}

@@ -15,7 +15,7 @@ from magicvl.train.clips.make import make_clip
 from magicvl.train.run_log import read_log
 from magicvl.train.video.captioner import Captioner
 from magicvl.train.video.films import Films
-from magicvl.train.video.motions import VERBS, Motion, MotionHead, motions
+from magicvl.train.video.motions import VERBS, Motion, MotionHead, MotionTargets, motions
 from magicvl.train.video.run import run_captions
 from magicvl.train.video.settings import CaptionRun
 from magicvl.train.video.supervised import collate, collate_motions
@@ -94,7 +94,7 @@ def test_the_head_learns_motions() -> None:
     optimizer = torch.optim.AdamW(head.parameters(), lr=0.05)
     losses = []
     for _ in range(80):
-        loss = head(states, verbs, changes)
+        loss = head(states, MotionTargets(torch.arange(12), verbs, changes))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
