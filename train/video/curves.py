@@ -66,5 +66,7 @@ def _finish(axes: Any, title: str) -> None:
     axes.set(xlabel="step", title=title)
     # Drawn and held out have one colour, and one entry.
     named = {line.get_label(): line for line in axes.lines if not str(line.get_label()).startswith("_")}
+    # A supervised run has no rewards to draw.
+    axes.set_visible(bool(axes.lines))
     if named:
         axes.legend(named.values(), named.keys(), fontsize="small")
