@@ -11,7 +11,7 @@ import torch
 from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.nano.batches import IGNORED, PICTURE_SEGMENT, Batch, attention, padded
 from magicvl.train.video.films import Film, Films
-from magicvl.train.video.motions import MotionTargets
+from magicvl.train.video.motions import MotionTargets, as_targets
 from magicvl.train.video.settings import Clips, Style
 from magicvl.train.video.visual_ids import FIRST
 
@@ -51,14 +51,11 @@ def film_batch(films: Films, numbers: Sequence[int]) -> Batch:
 
 def _motions(rows: Sequence[Film]) -> MotionTargets:
     """Of all rows, by their place among the visual tokens of the batch."""
-    places, first = [], 0
+    each, first = [], 0
     for row in rows:
-        places += [first + motion.token for motion in row.motions]
+        each += [(first + motion.token, motion) for motion in row.motions]
         first += sum(token >= FIRST for token in row.prompt)
-    each = [motion for row in rows for motion in row.motions]
-    return MotionTargets(
-        torch.tensor(places), torch.tensor([one.verb for one in each]), torch.tensor([one.changes for one in each])
-    )
+    return as_targets(each)
 
 
 def _joined(values: Sequence[torch.Tensor]) -> torch.Tensor:

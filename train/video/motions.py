@@ -51,6 +51,15 @@ class MotionTargets:
     """(n, 3)"""
 
 
+def as_targets(each: Sequence[tuple[int, Motion]]) -> MotionTargets:
+    """Motions with the places where their visual tokens are in a batch."""
+    return MotionTargets(
+        torch.tensor([place for place, _ in each], dtype=torch.long),
+        torch.tensor([motion.verb for _, motion in each], dtype=torch.long),
+        torch.tensor([motion.changes for _, motion in each]).reshape(-1, 3),
+    )
+
+
 def motions(clip: Clip, times: Sequence[float], one: Plan) -> tuple[Motion, ...]:
     """Every actor in every frame that shows its middle; all frames have the plan `one`."""
     found: list[Motion] = []
@@ -81,7 +90,10 @@ class MotionHead(nn.Module):
         verbs, changes = targets.verbs.to(states.device), targets.changes.to(states.device)
         read = self.linear(self.norm(states[targets.places.to(states.device)]))
         said, changed = read.split((len(VERBS), 3), dim=-1)
-        return F.cross_entropy(said, verbs) + F.mse_loss(changed, changes * changes.new_tensor(_SCALES))
+        # Nobody may be seen at all: the mean of nothing would be no number.
+        count = max(1, len(verbs))
+        wrong = F.mse_loss(changed, changes * changes.new_tensor(_SCALES), reduction="sum") / (3 * count)
+        return F.cross_entropy(said, verbs, reduction="sum") / count + wrong
 
 
 def _doing(clip: Clip, number: int, times: Sequence[float]) -> list[int]:

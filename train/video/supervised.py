@@ -14,7 +14,7 @@ from transformers import Trainer, TrainingArguments
 
 from magicvl.train.curriculum.conversation import IGNORED
 from magicvl.train.video.films import Film, Films
-from magicvl.train.video.motions import MotionHead, MotionTargets
+from magicvl.train.video.motions import MotionHead, MotionTargets, as_targets
 from magicvl.train.video.visual_ids import FIRST
 
 _HEAD, _HEAD_FILE = "motion_head", "motion_head.pt"
@@ -152,9 +152,11 @@ def collate_motions(films: Sequence[Film]) -> dict[str, torch.Tensor]:
     """What actors do, (n,) over all films and frames; places are those in the batch with its rows one after another."""
     longest = max(len(film.prompt) + len(film.answer) for film in films)
     visual = [[column for column, token in enumerate(film.prompt) if token >= FIRST] for film in films]
-    each = [(row, motion) for row, film in enumerate(films) for motion in film.motions]
-    return {
-        "motion_places": torch.tensor([row * longest + visual[row][motion.token] for row, motion in each]),
-        "motion_verbs": torch.tensor([motion.verb for _, motion in each]),
-        "motion_changes": torch.tensor([motion.changes for _, motion in each]),
-    }
+    found = as_targets(
+        [
+            (row * longest + visual[row][motion.token], motion)
+            for row, film in enumerate(films)
+            for motion in film.motions
+        ]
+    )
+    return {f"motion_{name}": value for name, value in vars(found).items()}

@@ -15,7 +15,7 @@ from magicvl.train.clips.make import make_clip
 from magicvl.train.run_log import read_log
 from magicvl.train.video.captioner import Captioner
 from magicvl.train.video.films import Films
-from magicvl.train.video.motions import VERBS, Motion, MotionHead, MotionTargets, motions
+from magicvl.train.video.motions import VERBS, Motion, MotionHead, MotionTargets, as_targets, motions
 from magicvl.train.video.run import run_captions
 from magicvl.train.video.settings import CaptionRun
 from magicvl.train.video.supervised import collate, collate_motions
@@ -116,3 +116,9 @@ def test_a_run_learns_them_beside_the_description(
     assert kept == {path.name for path in (tmp_path / "plain" / "adapter").iterdir()}, "the head is no part of it"
     with pytest.raises(UsageError, match="motions 1 must be at least 0, and 0 with rewards"):
         make_run(kind="grpo", rows=6, motions=1.0)
+
+
+def test_nobody_seen_is_a_loss_of_nothing() -> None:
+    loss = MotionHead(8)(torch.randn(4, 8, requires_grad=True), as_targets([]))
+    loss.backward()
+    assert float(loss.detach()) == 0
