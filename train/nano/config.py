@@ -72,6 +72,9 @@ class TrainConfig:
     """Micro-batches of one step; the pictures of one micro-batch share a grid."""
     visual_tokens: int = 640
     """Most visual tokens of one micro-batch."""
+    encoder: bool = True
+    """Whether encoder and projector learn too. Where what they see is right already, and telling it is what fails, a
+    decoder that learns alone takes two thirds of the time (LOG.md)."""
     dense_weight: float = 0.3
     """Of the dense targets' loss beside that of the answers."""
     place_weight: float = 0.0
@@ -102,6 +105,8 @@ class TrainConfig:
             raise UsageError("training config: steps, micro_batches and pictures must be at least 1")
         if any(stage.film_rows < 1 or not 0 <= stage.films <= 1 for stage in self.stages):
             raise UsageError("training config: films must lie in 0..1, film_rows must be at least 1")
+        if not self.encoder and not all(stage.question_tokens for stage in self.stages):
+            raise UsageError("training config: where the encoder rests, every stage must ask (question_tokens above 0)")
         tasks = {task for stage in self.stages for task in stage.weights}
         if unknown := sorted(tasks - set(WEIGHTS)):
             raise UsageError(f"training config: unknown tasks {', '.join(unknown)}; there are {', '.join(WEIGHTS)}")

@@ -49,8 +49,9 @@ class Learner:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """Of model and heads."""
-        return [*self.model.parameters(), *self.head.parameters(), *self.motions.parameters()]
+        """Of model and heads, those that learn."""
+        its = (*self.model.parameters(), *self.head.parameters(), *self.motions.parameters())
+        return [parameter for parameter in its if parameter.requires_grad]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Losses:
     answers: float | None
     """Mean over all answer tokens; None where nothing was asked."""
     dense: float | None
-    """Of the dense targets, a mean over micro-batches of pictures; None where there were films alone."""
+    """Of the dense targets, a mean over micro-batches of pictures; None where there were none or the encoder rests."""
     places: float | None
     """Likewise of places in the whole picture; None where they are not learned."""
     motions: float | None
@@ -83,6 +84,8 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1, 
     width = preset(config.preset).language.width
     head, motions = DenseHead(width), MotionHead(width)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    for half in (model.model.vision_tower, model.model.multi_modal_projector):
+        half.requires_grad_(config.encoder)
     model.to(torch.device(device))  # type: ignore[arg-type]  # its stub is a decorator
     head.to(device)
     motions.to(device)
@@ -158,6 +161,8 @@ def make_optimizers(
     decayed: list[torch.nn.Parameter] = []
     rest = [parameter for head in heads for parameter in head.parameters()]
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         matrix = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
         (inside if matrix and config.muon_rate else decayed if matrix else rest).append(parameter)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
@@ -250,7 +255,7 @@ def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Ba
         """A head that is new beside a trained model would only spoil it: at first it learns alone."""
         return states.detach() if step < config.head_steps else states
 
-    if batch.dense is not None:
+    if batch.dense is not None and config.encoder:
         losses["dense"] = learner.head.loss(felt(torch.cat(seen)), batch.dense)
     if asked:
         read = read_batch(model, batch, seen)

@@ -144,6 +144,11 @@ def test_shipped_configs_are_valid(path: Path) -> None:
             "at least 1",
         ),
         ("steps = 1\n[[stages]]\nstart = 0\nmax_side = 2\nmax_tokens = 4", "preset"),
+        (
+            'preset = "magicvl-nano"\nsteps = 1\nencoder = false\n'
+            "[[stages]]\nstart = 0\nmax_side = 2\nmax_tokens = 4\nquestion_tokens = 0",
+            "every stage must ask",
+        ),
     ],
 )
 def test_bad_configs_are_one_line_errors(tmp_path: Path, text: str, message: str) -> None:
@@ -197,6 +202,18 @@ def test_a_base_is_told_what_stands_around_tiles(tmp_path: Path) -> None:
     assert again[1].tokenizer.decode(ids).startswith("<|user|><|image_start|>13x2:<|image|>")
     with pytest.raises(UsageError, match="unknown pieces sides; there are before, between"):
         replace(CONFIG, pieces={"sides": ""})
+
+
+def test_an_encoder_at_rest_stays_as_it_was(tmp_path: Path) -> None:
+    stage = replace(CONFIG.stages[-1], start=0)
+    config = replace(CONFIG, steps=1, warmup=0, decay=0, encoder=False, stages=(stage,), place_weight=0.5)
+    weights = load_file(train(config, tmp_path / "run", resume=False, workers=0, base=DEFAULT) / "model.safetensors")
+    restore(DEFAULT, tmp_path / "base")
+    before = load_file(tmp_path / "base" / "model.safetensors")
+    moved = {name for name, value in before.items() if not torch.equal(weights[name], value)}
+    assert moved and all("language_model" in name or name == "lm_head.weight" for name in moved)
+    entry = json.loads((tmp_path / "run" / LOG_NAME).read_text())
+    assert entry["dense"] is None and entry["places"] > 0
 
 
 def test_places_are_read_off_the_decoder(learner: Learner) -> None:
