@@ -18,6 +18,7 @@ LOSSES = (
     (HELD_OUT, "answer tokens, held out", "C3"),
     ("dense", "dense targets", "C1"),
     ("places", "places in the picture", "C2"),
+    ("items", "the next thing to tell", "C4"),
 )
 """Name in the log, in the picture, and colour."""
 

@@ -21,6 +21,7 @@ from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.nano.config import Stage
 from magicvl.train.nano.dense import DenseTargets, dense_targets, join
 from magicvl.train.nano.drawing import draw
+from magicvl.train.nano.items import told_cells
 from magicvl.train.nano.questions import Question, choose_questions
 from magicvl.train.nano.scenes import STANDARD, Content, Scene, make_scene
 from magicvl.train.video.motions import MotionTargets
@@ -58,6 +59,8 @@ class Batch:
     dense: DenseTargets | None
     """Of every visual token of every tile, in order; None for films."""
     samples: tuple[Sample, ...]
+    items: torch.Tensor | None = None
+    """(b, n): the cell that the next word is about (magicvl.train.nano.items), IGNORED elsewhere; None for films."""
     motions: MotionTargets | None = None
     """Of films, by visual token in that order."""
 
@@ -109,6 +112,7 @@ def collate(samples: Sequence[Sample], processor: MagicVLProcessor, question_tok
     ids = torch.full((len(rows), length), processor.tokenizer.pad_token_id)
     positions = torch.zeros(len(rows), length, dtype=torch.long)
     labels = torch.full((len(rows), length), IGNORED)
+    items = torch.full((len(rows), length), IGNORED)
     segments = torch.full((len(rows), length), -1)
     ids[:, : len(prefix)] = torch.tensor(prefix)
     positions[:, : len(prefix)] = torch.arange(len(prefix))
@@ -118,6 +122,7 @@ def collate(samples: Sequence[Sample], processor: MagicVLProcessor, question_tok
         ids[i, where] = torch.tensor(row.ids)
         positions[i, where] = torch.tensor(row.positions)
         labels[i, where] = torch.tensor(row.labels)
+        items[i, where] = torch.tensor(row.items)
         segments[i, where] = torch.tensor(row.segments)
     drawings = [draw(sample.scene) for sample in samples]
     tiles = [tile for drawing, its in zip(drawings, plans, strict=True) for tile in cut(drawing.picture, its)]
@@ -128,7 +133,7 @@ def collate(samples: Sequence[Sample], processor: MagicVLProcessor, question_tok
     ]
     return Batch(
         ids, positions, attention(segments), labels, segments, patches["pixel_values"], patches["spatial_shapes"],
-        join(dense), tuple(samples),
+        join(dense), tuple(samples), items,
     )  # fmt: skip
 
 
@@ -137,16 +142,19 @@ class _Row:
     ids: list[int]
     positions: list[int]
     labels: list[int]
+    items: list[int]
     segments: list[int]
 
 
 def _pack(questions: Sequence[Question], start: int, processor: MagicVLProcessor, most: int | None) -> _Row:
-    row = _Row([], [], [], [])
+    row = _Row([], [], [], [], [])
     number = 0
     for question in questions:
         # The words between picture and answer, exactly as the processor gives them for one user turn.
         asked = processor.token_ids(ask_messages(question.prompt, 0), [])[1:]
-        answer = [*processor.text_ids(Text(question.answer, special=False)), processor.tokenizer.eos_token_id]
+        said = processor.text_ids(Text(question.answer, special=False))
+        answer = [*said, processor.tokenizer.eos_token_id]
+        cells = told_cells([processor.tokenizer.decode([token]) for token in said]) or [IGNORED] * len(answer)
         ids = asked + answer
         if most is not None and row.ids and len(row.ids) + len(ids) > most:
             continue
@@ -154,6 +162,7 @@ def _pack(questions: Sequence[Question], start: int, processor: MagicVLProcessor
         row.ids.extend(ids)
         row.positions.extend(range(start, start + len(ids)))
         row.labels.extend([IGNORED] * (len(asked) - 1) + answer + [IGNORED])
+        row.items.extend([IGNORED] * (len(asked) - 1) + cells + [IGNORED])
         row.segments.extend([number] * len(ids))
     return row
 

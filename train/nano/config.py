@@ -79,6 +79,8 @@ class TrainConfig:
     """Of the dense targets' loss beside that of the answers."""
     place_weight: float = 0.0
     """Of the loss of places in the whole picture, read off the decoder's middle, beside that of the answers."""
+    item_weight: float = 0.0
+    """Of the loss of which thing an answer's next word is about, read off the decoder before its last layer."""
     motion_weight: float = 0.0
     """Of the loss of what a film's actors do frame by frame, read there too."""
     learning_rate: float = 1e-3

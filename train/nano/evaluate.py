@@ -68,6 +68,8 @@ class Reading:
     """(pictures, tokens, vocabulary)"""
     middle: torch.Tensor
     """(visual tokens, width): its states of them after half of its layers."""
+    late: torch.Tensor
+    """(pictures, tokens, width): its states of all before its last layer."""
 
 
 def read_batch(model: MagicVLForConditionalGeneration, batch: Batch, seen: list[torch.Tensor]) -> Reading:
@@ -83,7 +85,7 @@ def read_batch(model: MagicVLForConditionalGeneration, batch: Batch, seen: list[
         output_hidden_states=True,
     )
     states = output.hidden_states
-    return Reading(output.logits, states[len(states) // 2][ids == model.config.image_token_id])
+    return Reading(output.logits, states[len(states) // 2][ids == model.config.image_token_id], states[-2])
 
 
 def model_logits(

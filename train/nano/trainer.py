@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from magicvl.train.nano.batches import IGNORED, Batch
 from magicvl.train.nano.config import TrainConfig
 from magicvl.train.nano.dense import DenseHead
 from magicvl.train.nano.evaluate import accuracy, held_out_samples, look, read_batch
+from magicvl.train.nano.items import ItemHead
 from magicvl.train.nano.micro_batches import MicroBatches
 from magicvl.train.nano.vocabulary import build_tokenizer
 from magicvl.train.plots import plot_run
@@ -37,20 +38,27 @@ PLOT_NAME = "curves.png"
 STATE_NAME = "state.pt"
 
 
+class Heads(torch.nn.Module):
+    """What reads dense targets off the model's states while it is trained; no part of it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dense, self.items, self.motions = DenseHead(width), ItemHead(width), MotionHead(width)
+
+
 @dataclass(frozen=True)
 class Learner:
     """What changes in a run, and by which rules."""
 
     model: MagicVLForConditionalGeneration
-    head: DenseHead
-    motions: MotionHead
+    heads: Heads
     optimizers: list[torch.optim.Optimizer]
     config: TrainConfig
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
         """Of model and heads, those that learn."""
-        its = (*self.model.parameters(), *self.head.parameters(), *self.motions.parameters())
+        its = (*self.model.parameters(), *self.heads.parameters())
         return [parameter for parameter in its if parameter.requires_grad]
 
 
@@ -64,6 +72,8 @@ class Losses:
     """Of the dense targets, a mean over micro-batches of pictures; None where there were none or the encoder rests."""
     places: float | None
     """Likewise of places in the whole picture; None where they are not learned."""
+    items: float | None
+    """Likewise of which thing an answer's next word is about."""
     motions: float | None
     """Of what a film's actors do, a mean over micro-batches of films; None where there were none."""
 
@@ -82,14 +92,13 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1, 
     torch.manual_seed(config.seed)
     model, processor = load_model(checkpoint) if checkpoint.exists() else begin(config, base)
     width = preset(config.preset).language.width
-    head, motions = DenseHead(width), MotionHead(width)
+    heads = Heads(width)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for half in (model.model.vision_tower, model.model.multi_modal_projector):
         half.requires_grad_(config.encoder)
     model.to(torch.device(device))  # type: ignore[arg-type]  # its stub is a decorator
-    head.to(device)
-    motions.to(device)
-    learner = Learner(model, head, motions, make_optimizers(model, [head, motions], config), config)
+    heads.to(device)
+    learner = Learner(model, heads, make_optimizers(model, heads, config), config)
     step = _load_state(checkpoint, learner) if checkpoint.exists() else 0
     trim_log(output / LOG_NAME, step)
     _run(learner, processor, output, step, workers)
@@ -154,12 +163,12 @@ def smooth_positions(model: MagicVLForConditionalGeneration) -> None:
 
 
 def make_optimizers(
-    model: MagicVLForConditionalGeneration, heads: Sequence[torch.nn.Module], config: TrainConfig
+    model: MagicVLForConditionalGeneration, heads: torch.nn.Module, config: TrainConfig
 ) -> list[torch.optim.Optimizer]:
     """AdamW for tables, vectors and the ends of the model; Muon for the matrices between, if it has a rate."""
     inside: list[torch.nn.Parameter] = []
     decayed: list[torch.nn.Parameter] = []
-    rest = [parameter for head in heads for parameter in head.parameters()]
+    rest = [*heads.parameters()]
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -225,8 +234,10 @@ def train_step(learner: Learner, batches: Sequence[Batch], step: int, pool: Exec
             group["lr"] = group["peak"] * rate(step, learner.config)
         optimizer.step()
     answers = sum(part.answers for part in parts)
-    dense, places, motions = (_mean([getattr(part, name) for part in parts]) for name in ("dense", "places", "motions"))
-    return Losses(answers if asked else None, dense, places, motions)
+    return Losses(answers if asked else None, **{name: _mean([part.dense[name] for part in parts]) for name in _DENSE})
+
+
+_DENSE = ("dense", "places", "items", "motions")
 
 
 def _mean(losses: Sequence[float | None]) -> float | None:
@@ -240,14 +251,13 @@ class _MicroStep:
 
     gradients: tuple[torch.Tensor | None, ...]
     answers: float
-    dense: float | None = None
-    places: float | None = None
-    motions: float | None = None
+    dense: Mapping[str, float | None]
+    """By the names of `_DENSE`."""
 
 
 def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Batch) -> _MicroStep:
     """Gradients of one micro-batch; the decoder rests where none of them asks anything."""
-    model, config = learner.model, learner.config
+    model, heads, config = learner.model, learner.heads, learner.config
     seen = look(model, batch)
     losses: dict[str, torch.Tensor] = {}
 
@@ -256,24 +266,28 @@ def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Ba
         return states.detach() if step < config.head_steps else states
 
     if batch.dense is not None and config.encoder:
-        losses["dense"] = learner.head.loss(felt(torch.cat(seen)), batch.dense)
+        losses["dense"] = heads.dense.loss(felt(torch.cat(seen)), batch.dense)
     if asked:
         read = read_batch(model, batch, seen)
         logits, labels = read.logits.flatten(0, 1), batch.labels.to(model.device).flatten()
         losses["answers"] = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / asked
         if batch.dense is not None and config.place_weight:
-            losses["places"] = learner.head.place_loss(felt(read.middle), batch.dense)
+            losses["places"] = heads.dense.place_loss(felt(read.middle), batch.dense)
+        if batch.items is not None and config.item_weight and (told := (batch.items != IGNORED).to(model.device)).any():
+            losses["items"] = heads.items(felt(read.late[told]), batch.items.to(model.device)[told])
         if batch.motions is not None and config.motion_weight:
-            losses["motions"] = learner.motions(felt(read.middle), batch.motions)
+            losses["motions"] = heads.motions(felt(read.middle), batch.motions)
     weights = {
         "answers": 1.0,
         "dense": config.dense_weight * share,
         "places": config.place_weight * share,
+        "items": config.item_weight * share,
         "motions": config.motion_weight * share,
     }
     loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
     gradients = torch.autograd.grad(loss, learner.parameters, allow_unused=True)
-    return _MicroStep(gradients, **({"answers": 0.0} | {name: float(value.detach()) for name, value in losses.items()}))
+    values = {name: float(value.detach()) for name, value in losses.items()}
+    return _MicroStep(gradients, values.get("answers", 0.0), {name: values.get(name) for name in _DENSE})
 
 
 def _threads(most: int) -> Executor:
@@ -304,8 +318,7 @@ def _save(learner: Learner, processor: MagicVLProcessor, step: int, checkpoint: 
     processor.save_pretrained(fresh)
     state = {
         "step": step,
-        "head": learner.head.state_dict(),
-        "motions": learner.motions.state_dict(),
+        "heads": learner.heads.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in learner.optimizers],
     }
     torch.save(state, fresh / STATE_NAME)
@@ -318,8 +331,7 @@ def _save(learner: Learner, processor: MagicVLProcessor, step: int, checkpoint: 
 
 def _load_state(checkpoint: Path, learner: Learner) -> int:
     state = torch.load(checkpoint / STATE_NAME, weights_only=True)
-    learner.head.load_state_dict(state["head"])
-    learner.motions.load_state_dict(state["motions"])
+    learner.heads.load_state_dict(state["heads"])
     for optimizer, saved in zip(learner.optimizers, state["optimizers"], strict=True):
         peaks = [group["peak"] for group in optimizer.param_groups]
         optimizer.load_state_dict(saved)

@@ -19,11 +19,11 @@ from magicvl.train.load_model import load_model
 from magicvl.train.muon import orthogonalise
 from magicvl.train.nano.batches import IGNORED
 from magicvl.train.nano.config import Stage, TrainConfig, read_config
-from magicvl.train.nano.dense import DenseHead
 from magicvl.train.nano.evaluate import look, model_logits
 from magicvl.train.nano.micro_batches import MicroBatches
 from magicvl.train.nano.trainer import (
     LOG_NAME,
+    Heads,
     Learner,
     begin,
     create,
@@ -32,7 +32,6 @@ from magicvl.train.nano.trainer import (
     train,
     train_step,
 )  # fmt: skip
-from magicvl.train.video.motions import MotionHead
 
 CONFIG = TrainConfig(
     preset="magicvl-nano",
@@ -169,7 +168,7 @@ def test_a_run_begins_with_a_bundle(tmp_path: Path) -> None:
     restore(DEFAULT, tmp_path / "checkpoint")
     weights, due = model.state_dict(), load_file(tmp_path / "checkpoint" / "model.safetensors")
     assert all(torch.equal(weights[name], value) for name, value in due.items())
-    made = make_optimizers(model, [DenseHead(256)], CONFIG)
+    made = make_optimizers(model, Heads(256), CONFIG)
     by_muon = {id(parameter) for group in made[1].param_groups for parameter in group["params"]}
     ends = (model.lm_head.weight, model.get_input_embeddings().weight)
     assert by_muon and not by_muon & {id(parameter) for parameter in ends}
@@ -187,8 +186,8 @@ def learner() -> Learner:
     """Of CONFIG, with two micro-batches a step."""
     torch.manual_seed(0)
     config = replace(CONFIG, micro_batches=2)
-    model, head, motions = create(config)[0], DenseHead(256), MotionHead(256)
-    return Learner(model, head, motions, make_optimizers(model, [head, motions], config), config)
+    model, heads = create(config)[0], Heads(256)
+    return Learner(model, heads, make_optimizers(model, heads, config), config)
 
 
 def test_a_base_is_told_what_stands_around_tiles(tmp_path: Path) -> None:
@@ -223,7 +222,7 @@ def test_places_are_read_off_the_decoder(learner: Learner) -> None:
         assert train_step(learner, [data[0], data[1]], 0, pool).places is None, "nothing was asked"
         losses = [train_step(learner, [data[2], data[3]], step, pool).places for step in (1, 1, 1, 1, 1, 1)]
     assert losses[0] is not None and losses[-1] is not None and losses[-1] < 0.9 * losses[0]
-    assert learner.head.whole.weight.grad is not None
+    assert learner.heads.dense.whole.weight.grad is not None
 
 
 @pytest.mark.parametrize("step", [0, 1], ids=["dense targets alone", "questions"])
@@ -235,7 +234,7 @@ def test_micro_batches_side_by_side_add_up(step: int, learner: Learner, monkeypa
     due = torch.zeros(())
     for batch in batches:
         seen = look(learner.model, batch)
-        due = due + learner.config.dense_weight * learner.head.loss(torch.cat(seen), batch.dense) / 2
+        due = due + learner.config.dense_weight * learner.heads.dense.loss(torch.cat(seen), batch.dense) / 2
         if asked:
             logits = model_logits(learner.model, batch, seen).flatten(0, 1)
             due = due + cross_entropy(logits, batch.labels.flatten(), ignore_index=IGNORED, reduction="sum") / asked
@@ -254,11 +253,22 @@ def test_micro_batches_side_by_side_add_up(step: int, learner: Learner, monkeypa
             torch.testing.assert_close(parameter.grad, gradient * shrunk, atol=1e-6, rtol=1e-3)
 
 
+def test_what_comes_next_is_read_off_answers(learner: Learner) -> None:
+    stage = Stage(0, 4, 16, min_side=2, pictures=2, prints=0.0, question_tokens=60, weights={"layout": 90.0})
+    learner = replace(learner, config=replace(learner.config, stages=(stage,), item_weight=1.0))
+    data = MicroBatches(learner.config, create(CONFIG)[1])
+    batches = [data[0], data[1]]
+    with ThreadPoolExecutor(2) as pool:
+        losses = [train_step(learner, batches, 1, pool).items for _ in range(8)]
+    assert losses[0] is not None and losses[-1] is not None and losses[-1] < 0.9 * losses[0]
+    assert learner.heads.items.linear.weight.grad is not None
+
+
 def test_a_new_head_learns_alone_first(learner: Learner) -> None:
     learner = replace(learner, config=replace(learner.config, head_steps=1))
     data = MicroBatches(learner.config, create(CONFIG)[1])
     before = [value.clone() for value in learner.model.state_dict().values()]
-    seen = [*learner.head.norm.parameters(), *learner.head.linear.parameters()]
+    seen = [*learner.heads.dense.norm.parameters(), *learner.heads.dense.linear.parameters()]
     head = [value.clone() for value in seen]
     with ThreadPoolExecutor(2) as pool:
         train_step(learner, [data[0], data[1]], 0, pool)
@@ -279,7 +289,7 @@ def test_films_are_learned_beside_pictures(learner: Learner) -> None:
     with ThreadPoolExecutor(2) as pool:
         losses = train_step(learner, [film, picture], 0, pool)
         assert None not in (losses.answers, losses.dense, losses.places, losses.motions)
-        assert learner.motions.linear.weight.grad is not None
+        assert learner.heads.motions.linear.weight.grad is not None
         alone = train_step(learner, [film, film], 0, pool)
         assert alone.dense is alone.places is None
         assert alone.motions is not None and alone.motions != losses.motions, "the step before changed it"
