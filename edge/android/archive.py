@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from magicvl.edge.bundle import sha256
 from magicvl.edge.files import whole_file
 from magicvl.edge.variant import RECORD, read_record
 from magicvl.errors import MagicVLError, UsageError
@@ -104,7 +105,7 @@ def check_sums(folder: Path) -> None:
         sums[name] = digest
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {SUMS}
     wrong = sorted(sums.keys() ^ there)
-    wrong += [name for name in sorted(sums.keys() & there) if _sha256(folder / name) != sums[name]]
+    wrong += [name for name in sorted(sums.keys() & there) if sha256(folder / name) != sums[name]]
     if wrong:
         raise MagicVLError(f"{folder.name} is damaged: {', '.join(wrong[:5])}; build or copy the archive again")
 
@@ -139,8 +140,3 @@ def _member(name: str, data: bytes) -> tarfile.TarInfo:
 
 def _runs(name: str, data: bytes) -> bool:
     return data.startswith(b"#!") or (data.startswith(b"\x7fELF") and PurePosixPath(name).suffix != ".so")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

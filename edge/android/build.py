@@ -7,7 +7,6 @@ WORK/done/VARIANT/   the finished programs and build.json; written beside and re
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import platform
@@ -24,6 +23,7 @@ from magicvl.edge.android.ndk import NDK, ndk_commands, ndk_libraries
 from magicvl.edge.android.process import Show, run_logged
 from magicvl.edge.android.source import Source
 from magicvl.edge.android.toolchain import Tools, write_wrappers
+from magicvl.edge.bundle import sha256
 from magicvl.edge.variant import HOST, PHONE_VARIANTS, RECORD, RECORD_FORMAT, Variant, read_record
 from magicvl.errors import MagicVLError
 
@@ -187,11 +187,6 @@ def _collect(products: list[Path], folder: Path, recipe: dict[str, Any]) -> None
 def _describe(paths: list[Path]) -> dict[str, dict[str, object]] | None:
     """Size and sha256 of files by name; None where one cannot be read."""
     try:
-        return {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths}
+        return {path.name: {"size": path.stat().st_size, "sha256": sha256(path)} for path in paths}
     except OSError:
         return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magicvl.edge.android.toolchain import WAYS
+from magicvl.edge.bundle import sha256
 from magicvl.edge.variant import llama_pin
 from magicvl.errors import MagicVLError, UsageError
 
@@ -81,8 +82,7 @@ def open_source(given: Path | None, work: Path, note: Note) -> Source:
 def check_archive(archive: Path, version: str) -> None:
     """Raises UsageError where there is no such file, MagicVLError where its sha256 is not the pinned one."""
     try:
-        with archive.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256(archive)
     except OSError as error:
         raise UsageError(f"{archive}: {error.strerror}") from None
     if found != SHA256[version]:
