@@ -78,12 +78,15 @@ def run(
 def average(
     models: Annotated[list[Path], typer.Argument(help="Checkpoints or bundles of one shape.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to make.", show_default=False)],
+    weight: Annotated[
+        list[float] | None, typer.Option(help="How much a model counts; once for each, in their order.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Average the weights of models that come from one: a run and what it began with, or several runs."""
     from magicvl.train.average import average as mean_of
 
-    print(mean_of(models, output))
+    print(mean_of(models, output, weight or ()))
 
 
 @train.command()
