@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gguf import GGUFReader
 from PIL import Image, ImageDraw, ImageFont
 
 import magicvl
@@ -123,6 +124,17 @@ def test_it_names_who_is_in_a_short_film(engine: Engine, tmp_path: Path) -> None
         )
         right += seen == true
     assert right >= 6
+
+
+def test_its_files_are_of_the_types_and_the_size_that_its_card_says() -> None:
+    types = {
+        name: {tensor.tensor_type.name for tensor in GGUFReader(magicvl.DEFAULT_BUNDLE / f"{name}.gguf").tensors}
+        for name in ("llm", "mmproj", "caption")
+    }
+    assert types == {"llm": {"Q8_0", "F32"}, "mmproj": {"Q8_0", "F16", "F32"}, "caption": {"F16"}}
+    size = {name: (magicvl.DEFAULT_BUNDLE / f"{name}.gguf").stat().st_size for name in types}
+    assert size["llm"] + size["mmproj"] <= 12_000_000
+    assert round(sum(size.values()) / 1e6) == 14
 
 
 def test_the_core_alone_answers() -> None:
