@@ -1,10 +1,11 @@
-"""A small pack of made-up drawings, for whoever draws scenes."""
+"""A small pack of made-up drawings, for whoever draws scenes; a way to see that a loss is learned."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 from magicvl.train.assets.catalogue import Backdrop, Catalogue, Name, Thing
@@ -70,3 +71,21 @@ def drawings(small_pack: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     """That pack as the installed one."""
     monkeypatch.setenv("MAGICVL_ASSETS", str(small_pack))
     yield small_pack
+
+
+@pytest.fixture
+def learn() -> Callable[..., list[float]]:
+    """What a loss is at each step while parameters learn from it."""
+
+    def run(loss: Callable[[], torch.Tensor], module: torch.nn.Module, rate: float, steps: int) -> list[float]:
+        optimizer = torch.optim.AdamW(module.parameters(), lr=rate)
+        losses = []
+        for _ in range(steps):
+            value = loss()
+            value.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(float(value.detach()))
+        return losses
+
+    return run

@@ -74,7 +74,7 @@ class TrainConfig:
     """Most visual tokens of one micro-batch."""
     encoder: bool = True
     """Whether encoder and projector learn too. Where what they see is right already, and telling it is what fails, a
-    decoder that learns alone takes two thirds of the time (LOG.md)."""
+    decoder that learns alone takes three quarters of the time (LOG.md)."""
     dense_weight: float = 0.3
     """Of the dense targets' loss beside that of the answers."""
     place_weight: float = 0.0

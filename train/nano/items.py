@@ -37,7 +37,7 @@ def told_cells(spelled: Sequence[str]) -> list[int] | None:
 
 
 class ItemHead(nn.Module):
-    """Reads the cell off the decoder's states of an answer, (n, width), by one linear map."""
+    """Reads the cell off the decoder's states, by one linear map."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -45,5 +45,8 @@ class ItemHead(nn.Module):
         self.linear = nn.Linear(width, NOTHING + 1)
 
     def forward(self, states: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy in nats; cells are (n,)."""
-        return F.cross_entropy(self.linear(self.norm(states)), cells)
+        """Mean cross-entropy in nats of states (rows, n, width) and cells (rows, n); those below 0 are ignored."""
+        truth = cells.to(states.device).flatten()
+        read = self.linear(self.norm(states)).flatten(0, 1)
+        # Nothing may have a place: the mean of nothing would be no number.
+        return F.cross_entropy(read, truth, reduction="sum") / max(1, int((truth >= 0).sum()))

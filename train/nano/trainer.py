@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -233,16 +233,15 @@ def train_step(learner: Learner, batches: Sequence[Batch], step: int, pool: Exec
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate(step, learner.config)
         optimizer.step()
-    answers = sum(part.answers for part in parts)
-    return Losses(answers if asked else None, **{name: _mean([part.dense[name] for part in parts]) for name in _DENSE})
+    return _losses([part.losses for part in parts])
 
 
-_DENSE = ("dense", "places", "items", "motions")
-
-
-def _mean(losses: Sequence[float | None]) -> float | None:
-    known = [loss for loss in losses if loss is not None]
-    return sum(known) / len(known) if known else None
+def _losses(parts: Sequence[Mapping[str, float]]) -> Losses:
+    """Of a step, from those of its micro-batches; each one's answers are a share of the mean over all already."""
+    known = {field.name: [part[field.name] for part in parts if field.name in part] for field in fields(Losses)}
+    answers = known.pop("answers")
+    means = {name: sum(each) / len(each) if each else None for name, each in known.items()}
+    return Losses(answers=sum(answers) if answers else None, **means)
 
 
 @dataclass(frozen=True)
@@ -250,9 +249,8 @@ class _MicroStep:
     """What one micro-batch adds to a step."""
 
     gradients: tuple[torch.Tensor | None, ...]
-    answers: float
-    dense: Mapping[str, float | None]
-    """By the names of `_DENSE`."""
+    losses: Mapping[str, float]
+    """By the names of `Losses`: those that were learned from."""
 
 
 def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Batch) -> _MicroStep:
@@ -273,8 +271,8 @@ def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Ba
         losses["answers"] = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / asked
         if batch.dense is not None and config.place_weight:
             losses["places"] = heads.dense.place_loss(felt(read.middle), batch.dense)
-        if batch.items is not None and config.item_weight and (told := (batch.items != IGNORED).to(model.device)).any():
-            losses["items"] = heads.items(felt(read.late[told]), batch.items.to(model.device)[told])
+        if batch.items is not None and config.item_weight:
+            losses["items"] = heads.items(felt(read.late), batch.items)
         if batch.motions is not None and config.motion_weight:
             losses["motions"] = heads.motions(felt(read.middle), batch.motions)
     weights = {
@@ -286,8 +284,7 @@ def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Ba
     }
     loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
     gradients = torch.autograd.grad(loss, learner.parameters, allow_unused=True)
-    values = {name: float(value.detach()) for name, value in losses.items()}
-    return _MicroStep(gradients, values.get("answers", 0.0), {name: values.get(name) for name in _DENSE})
+    return _MicroStep(gradients, {name: float(value.detach()) for name, value in losses.items()})
 
 
 def _threads(most: int) -> Executor:

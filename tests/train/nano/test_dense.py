@@ -1,6 +1,7 @@
 """The truth about each visual token agrees with the scene, tile by tile."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -95,21 +96,14 @@ def test_tokens_come_in_the_order_of_the_tiles() -> None:
 
 
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
-def test_the_head_learns_what_it_is_shown(part: str) -> None:
+def test_the_head_learns_what_it_is_shown(part: str, learn: Callable[..., list[float]]) -> None:
     torch.manual_seed(0)
     scene = Scene(96, 96, "white", "plain", (Shape("star", "red", 4, 0.95),), (Print("7", "blue", 2),), 2, False)
     targets = dense_targets(scene, draw(scene), plan(96, 96, Grid()), 32)
     tokens, head = torch.randn(18, 32), DenseHead(32)
     both = join([targets, targets])
-    optimizer = torch.optim.AdamW(head.parameters(), lr=0.03)
-    learn = head.loss if part == "encoder" else head.place_loss
-    losses = []
-    for _ in range(60):
-        loss = learn(tokens, both)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss.detach()))
+    loss = head.loss if part == "encoder" else head.place_loss
+    losses = learn(lambda: loss(tokens, both), head, 0.03, 60)
     assert losses[-1] < 0.2 * losses[0]
 
 

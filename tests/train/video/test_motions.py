@@ -87,18 +87,11 @@ def test_a_batch_points_at_the_visual_tokens(opened: tuple[Captioner, Films]) ->
     assert ids.tolist() == [min(t for t in film.prompt if t >= FIRST) + motion.token for film, motion in each]
 
 
-def test_the_head_learns_motions() -> None:
+def test_the_head_learns_motions(learn: Callable[..., list[float]]) -> None:
     torch.manual_seed(0)
     states, head = torch.randn(12, 16), MotionHead(16)
     verbs, changes = torch.randint(len(VERBS), (12,)), torch.rand(12, 3) - 0.5
-    optimizer = torch.optim.AdamW(head.parameters(), lr=0.05)
-    losses = []
-    for _ in range(80):
-        loss = head(states, MotionTargets(torch.arange(12), verbs, changes))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss.detach()))
+    losses = learn(lambda: head(states, MotionTargets(torch.arange(12), verbs, changes)), head, 0.05, 80)
     assert losses[-1] < 0.2 * losses[0]
     assert Motion(0, 0, (0.0, 0.0, 0.0)).verb == VERBS.index("stands")
 
