@@ -109,6 +109,7 @@ def _write_lock(
         language=source.decoder.info,
         picture=source.picture,
         pieces=source.pieces,
+        film_tracks=source.film_tracks,
         provenance={"converter": f"magicvl {_version()}", "image_token": source.image_token} | short,
         report=long,
     )

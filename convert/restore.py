@@ -152,6 +152,7 @@ def _config(
         "max_tiles": lock.picture.max_tiles,
         "policy": lock.picture.policy,
         "picture_pieces": dict(vars(lock.pieces)),
+        "film_tracks": lock.film_tracks,
         "vision_config": {
             "model_type": "siglip2_vision_model",
             "hidden_size": vision.width,

@@ -42,6 +42,8 @@ class Source:
     """Special tokens that the tokenizer's files lack and that the model appends to them, in order."""
     chat_template: str | None = None
     """The chat template, where the model's configuration has it; None for the tokenizer's."""
+    film_tracks: bool = False
+    """Whether films are described with tracks."""
 
     @property
     def tensors(self) -> list[Tensor]:

@@ -127,6 +127,8 @@ class Lock:
     lora_scale: float = 1.0
     """What the decoder's adapter is multiplied with, beside its own alpha / rank."""
     format: int = LOCK_FORMAT
+    film_tracks: bool = False
+    """Whether films are described with tracks (magicvl.edge.video.track)."""
 
     @property
     def answering(self) -> dict[str, FileEntry]:
@@ -225,6 +227,7 @@ def lock_from_json(data: dict[str, Any]) -> Lock:
         report=dict(data.get("report", {})),
         parity=dict(data.get("parity", {})),
         lora_scale=_finite(data.get("lora_scale", 1.0)),
+        film_tracks=data.get("film_tracks", False) is True,
     )
     try:
         lock.grid  # noqa: B018 - its own check is what is wanted

@@ -17,7 +17,8 @@ class MagicVLConfig(Lfm2VlConfig):
     """Lfm2VlConfig plus how pictures are cut and what stands around their tiles.
 
     `tile_size` (px) and `max_tiles` bound the plan, `policy` is how it cuts (`native` or `internvl`);
-    `picture_pieces` are the texts before a picture, between tiles of a row, between rows, and after it.
+    `picture_pieces` are the texts before a picture, between tiles of a row, between rows, and after it. `film_tracks`
+    says that films are described with tracks (magicvl.edge.video.description).
     """
 
     model_type = "magicvl"
@@ -27,6 +28,7 @@ class MagicVLConfig(Lfm2VlConfig):
     max_tiles: int = 24
     policy: str = "native"
     picture_pieces: dict[str, str] | None = None
+    film_tracks: bool = False
 
     @property
     def grid(self) -> Grid:

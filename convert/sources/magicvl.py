@@ -36,6 +36,7 @@ def understand(checkpoint: Checkpoint, config: Reader) -> Source:
         pieces=_pieces(processor),
         image_token=str(processor.data.get("image_token", IMAGE_TOKEN)),
         image_token_id=config.token("image_token_id"),
+        film_tracks=_film_tracks(config),
     )
     _agree(config, processor)
     return source
@@ -85,6 +86,13 @@ def _pieces(processor: Reader) -> Pieces:
         processor.problems.append(f"{processor.name}: picture_pieces must be texts named {sorted(known)}")
         return Pieces()
     return Pieces(**data)
+
+
+def _film_tracks(config: Reader) -> bool:
+    found = config.data.get("film_tracks", False)
+    if not isinstance(found, bool):
+        config.problems.append(f"{config.name}: film_tracks is {found!r}; true or false is due")
+    return bool(found)
 
 
 def _agree(config: Reader, processor: Reader) -> None:

@@ -17,7 +17,7 @@ from magicvl.edge.request import CutPicture
 from magicvl.edge.video.asked import Asked
 from magicvl.edge.video.captioned import Captioned, Chosen, LookedAt
 from magicvl.edge.video.choose import scene_times, uniform_times
-from magicvl.edge.video.description import Action, Description, film_message, read, schema, time_text
+from magicvl.edge.video.description import Action, Description, Subject, film_message, read, schema, time_text
 from magicvl.edge.video.film import Film, Frame, Note, once
 from magicvl.edge.video.join import Described, join
 from magicvl.edge.video.open_film import FilmSource, open_film
@@ -68,6 +68,7 @@ class _Captioning:
         self._engine = engine
         self._asked = asked
         self._watcher = watcher
+        self._tracks = engine.lock.film_tracks
         self._notes: list[str] = []
 
     def run(self, source: FilmSource) -> Captioned:
@@ -124,7 +125,7 @@ class _Captioning:
         """Visual tokens that so many frames may take at once."""
         each = plan(film.width, film.height, self._engine.lock.grid, self._engine.lock.grid.tile_tokens)
         # The longest times, whatever will be chosen.
-        message = film_message([film.seconds] * count, self._asked.prompt)
+        message = film_message([film.seconds] * count, self._asked.prompt, tracks=self._tracks)
         words = self._engine.text_tokens([message], [each] * count)
         return self._engine.context - self._asked.max_tokens - words
 
@@ -151,14 +152,14 @@ class _Captioning:
     def _describe(self, seen: Sequence[_Look], window: Window, began: float) -> tuple[Described, Answer]:
         """Asks for the description of a window, whose frames are told by the time since its beginning."""
         local = [look.time - window.begin for look in seen]
-        message = film_message(local, self._asked.prompt)
+        message = film_message(local, self._asked.prompt, tracks=self._tracks)
         request = replace(self._engine.read([message], [look.cut for look in seen]), captions=True)
-        options = self._asked.options(schema(local))
+        options = self._asked.options(schema(local, tracks=self._tracks))
         where = f"the frames from {time_text(seen[0].time)} to {time_text(seen[-1].time)} s"
         try:
             pieces = self._engine.generate(request, options, None, began, self._watcher.progress)
             answer = drain(pieces, self._counter())
-            found = read(answer.text, local)
+            found = read(answer.text, local, tracks=self._tracks)
         except CutShortError as error:
             raise CutShortError(
                 f"{where}: {error} (fewer frames at once); a model that has not learned to caption may never end"
@@ -177,11 +178,12 @@ class _Captioning:
 def _moved(found: Description, times: dict[float, float]) -> Description:
     """The same with each time as the film has it."""
 
-    def moved(action: Action) -> Action:
-        return Action(action.action, tuple(times[when] for when in action.times))
+    def moved(subject: Subject) -> Subject:
+        actions = tuple(Action(each.action, tuple(times[when] for when in each.times)) for each in subject.actions)
+        track = tuple(replace(each, time=times[each.time]) for each in subject.track)
+        return replace(subject, actions=actions, track=track)
 
-    subjects = (replace(subject, actions=tuple(map(moved, subject.actions))) for subject in found.subjects)
-    return Description(tuple(subjects), found.caption)
+    return Description(tuple(map(moved, found.subjects)), found.caption)
 
 
 def _usage(answers: Sequence[Answer]) -> Usage:

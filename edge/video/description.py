@@ -6,7 +6,10 @@ The model writes it as one JSON object, whose order is the order of thought; `sc
                    "actions": [{"from": 0.5, "to": 2, "action": "moves left"}]}],
      "caption": "A red circle moves left."}
 
-Source: arXiv 2506.01725.
+A model that was taught `tracks` has numbers before its frames' times, and writes where each subject is frame by frame
+before what it does: `"track": "1 743 red;2 643 red;"` (magicvl.edge.video.track).
+
+Source: arXiv 2506.01725; the tracks are our own.
 """
 
 import json
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from magicvl.edge.prompt import Message, Picture
+from magicvl.edge.video.track import MOST_FRAMES, Sighting, read_track, track_pattern, write_track
 from magicvl.errors import EngineError
 
 PROMPT = "Describe the video."
@@ -45,6 +49,8 @@ class Subject:
     name: str
     attributes: tuple[str, ...]
     actions: tuple[Action, ...]
+    track: tuple[Sighting, ...] = ()
+    """Where it is seen, in order of time; empty where the model writes no tracks."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class Description:
                         {"action": each.action, "times": [round(when, 3) for when in each.times]}
                         for each in subject.actions
                     ],
+                    "track": [each.to_json() for each in subject.track],
                 }
                 for subject in self.subjects
             ],
@@ -77,18 +84,23 @@ def time_text(seconds: float) -> str:
     return f"{seconds:.1f}".removesuffix(".0")
 
 
-def film_message(times: Sequence[float], prompt: str = PROMPT) -> Message:
-    """The user's turn: each frame, picture i of the request, with its time before it, then the prompt."""
+def film_message(times: Sequence[float], prompt: str = PROMPT, *, tracks: bool = False) -> Message:
+    """The user's turn: each frame, picture i of the request, with its time before it, then the prompt.
+
+    With `tracks` the time has the frame's number before it.
+    """
     parts: list[str | Picture] = []
     for number, seconds in enumerate(times):
-        parts += [f"{time_text(seconds)}s", Picture(number)]
+        counted = f"{number + 1}: " if tracks else ""
+        parts += [f"{counted}{time_text(seconds)}s", Picture(number)]
     return Message("user", (*parts, prompt))
 
 
-def schema(times: Sequence[float]) -> dict[str, Any]:
+def schema(times: Sequence[float], *, tracks: bool = False) -> dict[str, Any]:
     """The JSON Schema of what the model may write about frames of those times.
 
-    An action cannot end before it begins. When comes before what, so that a grammar knows at once where it is.
+    An action cannot end before it begins. When comes before what, so that a grammar knows at once where it is. More
+    than MOST_FRAMES frames have no tracks.
     """
     words = {"type": "string", "minLength": 1, "maxLength": MOST_WORDS_CHARACTERS}
     shown = [float(time_text(each)) for each in times]
@@ -99,6 +111,7 @@ def schema(times: Sequence[float]) -> dict[str, Any]:
     subject = {
         "name": words,
         "attributes": {"type": "array", "items": words, "maxItems": MOST_ATTRIBUTES},
+        **({"track": {"type": "string", "pattern": f"^{track_pattern(len(times))}$"}} if _has(tracks, times) else {}),
         "actions": {"type": "array", "items": {"anyOf": spans}, "maxItems": MOST_ACTIONS},
     }
     caption = {"type": "string", "minLength": 1, "maxLength": MOST_CAPTION_CHARACTERS}
@@ -106,12 +119,16 @@ def schema(times: Sequence[float]) -> dict[str, Any]:
     return _closed({"subjects": subjects, "caption": caption})
 
 
-def write(description: Description) -> str:
-    """The text that a model should have written: what training teaches. An action without times cannot be written."""
+def write(description: Description, times: Sequence[float] = (), *, tracks: bool = False) -> str:
+    """The text that a model should have written: what training teaches. An action without times cannot be written.
+
+    `times` are those of all frames, which tracks name by their numbers.
+    """
     subjects = [
         {
             "name": subject.name,
             "attributes": list(subject.attributes),
+            **({"track": write_track(subject.track, times)} if _has(tracks, times) else {}),
             "actions": [
                 {"from": _shown(each.times[0]), "to": _shown(each.times[-1]), "action": each.action}
                 for each in subject.actions
@@ -122,7 +139,7 @@ def write(description: Description) -> str:
     return json.dumps({"subjects": subjects, "caption": description.caption}, ensure_ascii=False, separators=(",", ":"))
 
 
-def read(text: str, times: Sequence[float]) -> Description:
+def read(text: str, times: Sequence[float], *, tracks: bool = False) -> Description:
     """What a model wrote about frames of those times; an action's times are all frames from its first to its last.
 
     Raises EngineError for a text that `schema` does not allow, and for words that are nothing but spaces.
@@ -131,18 +148,30 @@ def read(text: str, times: Sequence[float]) -> Description:
         found = _object(json.loads(text), ("subjects", "caption"))
         subjects = _list(found["subjects"], MOST_SUBJECTS)
         caption = _words(found["caption"], MOST_CAPTION_CHARACTERS)
-        return Description(tuple(_subject(each, times) for each in subjects), caption)
+        return Description(tuple(_subject(each, times, _has(tracks, times)) for each in subjects), caption)
     except (ValueError, RecursionError) as error:
         raise EngineError(f"the answer of {len(text):,} characters is no description of a film: {error}") from error
 
 
-def _subject(found: object, times: Sequence[float]) -> Subject:
-    subject = _object(found, ("name", "attributes", "actions"))
+def _subject(found: object, times: Sequence[float], tracked: bool) -> Subject:
+    subject = _object(found, ("name", "attributes", *(("track",) if tracked else ()), "actions"))
     return Subject(
         _words(subject["name"], MOST_WORDS_CHARACTERS),
         tuple(_words(each, MOST_WORDS_CHARACTERS) for each in _list(subject["attributes"], MOST_ATTRIBUTES)),
         tuple(_action(each, times) for each in _list(subject["actions"], MOST_ACTIONS)),
+        _track(subject["track"], times) if tracked else (),
     )
+
+
+def _has(tracks: bool, times: Sequence[float]) -> bool:
+    """Whether descriptions of frames of those times have tracks."""
+    return tracks and len(times) <= MOST_FRAMES
+
+
+def _track(found: object, times: Sequence[float]) -> tuple[Sighting, ...]:
+    if not isinstance(found, str):
+        raise ValueError("a track is a text")
+    return read_track(found, times)
 
 
 def _action(found: object, times: Sequence[float]) -> Action:

@@ -4,6 +4,7 @@
   window. Where a window has several alike, the first goes on as the first, the second as the second.
 - A subject's actions follow in order of time. One that lasts to the last frame of a window and is there again, in the
   same words, in the first frame of the next is one action.
+- A subject's track goes on from window to window.
 - Subjects stand in the order in which they appear. Captions follow one another in order, a space between.
 
 The rules look at words alone, so the same windows always give the same film.
@@ -11,7 +12,7 @@ The rules look at words alone, so the same windows always give the same film.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from magicvl.edge.video.description import Action, Description, Subject
 
@@ -54,7 +55,7 @@ def _longer(before: Subject, after: Subject, border: tuple[float, float] | None)
             actions.append(new)
         else:
             actions[place] = Action(actions[place].action, actions[place].times + new.times)
-    return Subject(before.name, before.attributes, tuple(actions))
+    return Subject(before.name, before.attributes, tuple(actions), before.track + after.track)
 
 
 def _goes_on(old: Action, new: Action, border: tuple[float, float] | None) -> bool:
@@ -63,7 +64,7 @@ def _goes_on(old: Action, new: Action, border: tuple[float, float] | None) -> bo
 
 
 def _ordered(subject: Subject) -> Subject:
-    return Subject(subject.name, subject.attributes, tuple(sorted(subject.actions, key=lambda each: each.times[:1])))
+    return replace(subject, actions=tuple(sorted(subject.actions, key=lambda each: each.times[:1])))
 
 
 def _plain(words: str) -> str:

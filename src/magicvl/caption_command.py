@@ -63,7 +63,7 @@ def caption_film(call: CaptionCall, load: "Callable[[], Engine]", note: Note, pr
     if made.left_out:
         note(f"{call.film}: {made.left_out} moments show the picture of the one before; it was looked at once")
     if call.draw is not None:
-        save_png(sheet.draw(), call.draw, force=call.force)
+        save_png(sheet.draw(made.description.subjects), call.draw, force=call.force)
     return made
 
 

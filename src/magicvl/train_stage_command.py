@@ -82,16 +82,14 @@ def run_ablation(name: str, output: Path, seeds: int, *, arm: str | None, seed: 
     from magicvl.train.curriculum.ablation_table import write_table
 
     found = find_ablation(name)
-    known = [*([found.shared] if found.shared else []), *found.arms]
-    arms = [each for each in known if arm in (None, each.name)]
-    if not arms:
-        raise UsageError(f"--arm {arm}: there are {', '.join(each.name for each in known)}")
-    output.mkdir(parents=True, exist_ok=True)
+    shared = [Piece(found.shared)] if found.shared else []
     # Seed by seed, so that all arms are held against one another early.
     numbers = [seed] if seed else range(1, seeds + 1)
-    pieces = [
-        Piece(each, number, None if each is found.shared else found.shared) for number in numbers for each in arms
-    ]
+    every = [*shared, *(Piece(each, number, found.shared) for number in numbers for each in found.arms)]
+    pieces = [piece for piece in every if arm in (None, piece.arm.name)]
+    if not pieces:
+        raise UsageError(f"--arm {arm}: there are {', '.join(dict.fromkeys(each.arm.name for each in every))}")
+    output.mkdir(parents=True, exist_ok=True)
     if len(pieces) == 1:
         from magicvl.train.curriculum.ablation_run import run_piece
 

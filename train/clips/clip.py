@@ -7,6 +7,7 @@ from PIL import Image
 
 from magicvl.edge.video.description import Action, Description, Subject
 from magicvl.train.clips.film import Film
+from magicvl.train.clips.sightings import sightings
 from magicvl.train.rewards.reference import Reference
 
 
@@ -75,7 +76,8 @@ class Clip:
         The camera's doings stand in the caption alone.
         """
         subjects = tuple(
-            Subject(who.name, who.attributes, self._actions(number, times)) for number, who in enumerate(self.subjects)
+            Subject(who.name, who.attributes, self._actions(number, times), sightings(self.film, number, times))
+            for number, who in enumerate(self.subjects)
         )
         return Description(subjects, self.caption)
 

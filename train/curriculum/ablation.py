@@ -37,7 +37,7 @@ class Ablation:
     question: str
     arms: tuple[Arm, ...]
     shared: Arm | None
-    """What every arm begins with, trained once a seed."""
+    """What every arm begins with, trained once: intervals over seeds are those of what comes after it."""
     test: tuple[Data, ...]
     samples: int
     """Held-out samples, of the split `test`, the same for all arms."""
@@ -48,9 +48,9 @@ class Piece:
     """One arm with one seed."""
 
     arm: Arm
-    seed: int
+    seed: int = 1
     before: Arm | None = None
-    """What it begins with."""
+    """What it begins with, whatever the seed."""
 
     def folder(self, output: Path) -> Path:
         """Where it lies."""
@@ -61,9 +61,9 @@ class Piece:
         made: list[tuple[str, Stage]] = []
         last = None
         if self.before is not None:
-            earlier = Piece(self.before, self.seed)
+            earlier = Piece(self.before)
             # From a stage's folder up to the arms, and down again.
-            last = f"../../../{self.before.name}/seed{self.seed}/{earlier.stages()[-1][0]}"
+            last = f"../../../{earlier.folder(Path())}/{earlier.stages()[-1][0]}"
         for number, stage in enumerate(self.arm.stages, 1):
             start = stage.start if last is None else replace(stage.start, previous=last)
             made.append((f"{number}-{stage.name}", replace(stage, seed=stage.seed + 1000 * self.seed, start=start)))

@@ -18,29 +18,29 @@ from magicvl.edge.video.description import Description, read, time_text
 from magicvl.errors import EngineError
 
 
-def format_score(text: str, times: Sequence[float]) -> float:
+def format_score(text: str, times: Sequence[float], *, tracks: bool = False) -> float:
     """1 for a whole description of frames, whatever their times (seconds) in it, else 0."""
-    return float(read_or_none(text, times) is not None)
+    return float(read_or_none(text, times, tracks=tracks) is not None)
 
 
-def times_score(text: str, times: Sequence[float]) -> float:
+def times_score(text: str, times: Sequence[float], *, tracks: bool = False) -> float:
     """1 for a whole description that names the frames' own times (seconds) alone, else 0."""
-    return float(_read(text, times) is not None)
+    return float(_read(text, times, tracks) is not None)
 
 
-def read_or_none(text: str, times: Sequence[float]) -> Description | None:
+def read_or_none(text: str, times: Sequence[float], *, tracks: bool = False) -> Description | None:
     """What the text describes, whatever its times; None for no description, which no reward is given for."""
-    if (found := _read(text, times)) is not None:
+    if (found := _read(text, times, tracks)) is not None:
         return found
     try:
-        return _read(json.dumps(_moved(json.loads(text), times)), times)
+        return _read(json.dumps(_moved(json.loads(text), times)), times, tracks)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
-def _read(text: str, times: Sequence[float]) -> Description | None:
+def _read(text: str, times: Sequence[float], tracks: bool) -> Description | None:
     try:
-        return read(text, times)
+        return read(text, times, tracks=tracks)
     except EngineError:
         return None
 

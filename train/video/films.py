@@ -38,6 +38,8 @@ class Film:
     reference: Reference
     motions: tuple[Motion, ...]
     """Of its actors, frame by frame."""
+    tracks: bool = False
+    """Whether the answer has tracks."""
 
 
 class Films:
@@ -93,13 +95,14 @@ class Films:
             number=number,
             times=times,
             prompt=self._prompt(number, one, times),
-            answer=answer_ids(write(clip.description(times)), self.processor),
+            answer=answer_ids(write(clip.description(times), times, tracks=self.settings.tracks), self.processor),
             reference=clip.reference(times),
             motions=motions(clip, times, one),
+            tracks=self.settings.tracks,
         )
 
     def _prompt(self, number: int, one: Plan, times: tuple[float, ...]) -> list[int]:
-        ids = self.processor.token_ids([film_message(times, PROMPT)], [one] * len(times))
+        ids = self.processor.token_ids([film_message(times, PROMPT, tracks=self.settings.tracks)], [one] * len(times))
         placeholder = self.processor.image_token_id
         named = iter(visual_ids(number, ids.count(placeholder)))
         return [next(named) if token == placeholder else token for token in ids]

@@ -16,6 +16,7 @@ from torch import nn
 from magicvl.edge.plan import Plan
 from magicvl.train.clips.clip import Clip, Happening
 from magicvl.train.clips.motion import Pose
+from magicvl.train.clips.sightings import pose_in_frame
 
 VERBS = (
     "stands", "moves", "enters", "leaves", "turns", "jumps", "spins", "grows", "shrinks", "follows", "meets", "hides",
@@ -67,7 +68,7 @@ def motions(clip: Clip, times: Sequence[float], one: Plan) -> tuple[Motion, ...]
         doing = _doing(clip, number, times)
         before: Pose | None = None
         for frame, seconds in enumerate(times):
-            now = _seen(clip, number, seconds)
+            now = pose_in_frame(clip.film, number, seconds)
             if now is not None and (token := _token(one, now.x, now.y)) is not None:
                 found.append(Motion(frame * one.tokens + token, doing[frame], _changes(before or now, now)))
             before = now
@@ -111,13 +112,6 @@ def _said(event: Happening, number: int) -> str | None:
     if event.subject == number:
         return event.action
     return event.returned if event.other == number else None
-
-
-def _seen(clip: Clip, number: int, seconds: float) -> Pose | None:
-    """How an actor stands in the frame of a time, its middle in shares of the frame's sides; None if not shown."""
-    pose, view = clip.film.players[number].track.at(seconds), clip.film.camera.at(seconds)
-    x, y = (pose.x - view.x) * view.zoom / clip.width + 0.5, (pose.y - view.y) * view.zoom / clip.height + 0.5
-    return Pose(x, y, pose.size * view.zoom) if pose.shown else None
 
 
 def _changes(before: Pose, now: Pose) -> tuple[float, float, float]:

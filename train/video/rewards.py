@@ -57,20 +57,20 @@ class Scorer:
 
     def score(self, films: Sequence[Film], texts: Sequence[str]) -> list[Worth]:
         """One for each text about the film beside it."""
-        read = [read_or_none(text, film.times) for film, text in zip(films, texts, strict=True)]
+        read = [read_or_none(text, film.times, tracks=film.tracks) for film, text in zip(films, texts, strict=True)]
         whole = [(place, found) for place, found in enumerate(read) if found is not None]
         worths = [NOTHING] * len(texts)
         references = [films[place].reference for place, _ in whole]
         told = self.captions.score([found.caption for _, found in whole], references)
         for (place, found), event in zip(whole, told, strict=True):
-            frame_times = times_score(texts[place], films[place].times)
+            frame_times = times_score(texts[place], films[place].times, tracks=films[place].tracks)
             worths[place] = self._worth(found, frame_times, films[place], event)
         return worths
 
     @staticmethod
     def signs(films: Sequence[Film], texts: Sequence[str]) -> dict[str, float]:
         """What would show that rewards are cheated, of the texts that are descriptions together."""
-        read = (read_or_none(text, film.times) for film, text in zip(films, texts, strict=True))
+        read = (read_or_none(text, film.times, tracks=film.tracks) for film, text in zip(films, texts, strict=True))
         return Signs.of([found for found in read if found is not None]).to_log()
 
     def _worth(self, found: Description, frame_times: float, film: Film, event: EventScore) -> Worth:

@@ -13,7 +13,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,10 @@ def open_captioner(
     Raises UsageError.
     """
     model, processor = load_model(base)
+    config: Any = model.config
+    # Checkpoints say it, and so do the bundles that are made of them.
+    config.film_tracks = clips.tracks or config.film_tracks
+    clips = replace(clips, tracks=config.film_tracks)
     captioner, films = captioner_of(model, untie=untie), Films(clips, processor, held_out, split)
     captioner.model.films = VisualTokens(partial(_look, captioner, films))
     return captioner, films

@@ -42,6 +42,8 @@ class Clips:
     """Fewest and most frames of a film."""
     budget: int | None = None
     """Most visual tokens of one frame; a larger one is scaled down. None for the grid's own limit."""
+    tracks: bool = False
+    """Whether a description says where each subject is, frame by frame. A base that was taught so goes on so."""
 
     def problems(self) -> Iterator[str]:
         """What cannot be."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from magicvl.edge.prompt import Picture
 from magicvl.edge.video import description
 from magicvl.edge.video.choose import uniform_times
 from magicvl.edge.video.description import Action, Description, Subject, film_message, read, schema, time_text, write
+from magicvl.edge.video.track import Sighting
 from magicvl.errors import EngineError
 
 TIMES = uniform_times(6.3, 7)
@@ -45,26 +47,78 @@ def test_what_is_written_is_read_as_it_was(found: Description) -> None:
     VALID.validate(json.loads(write(found)))
 
 
+SHARES = st.integers(0, 9).map(lambda digit: round(digit / 10 + 0.05, 2))
+
+
+@st.composite
+def tracks(draw: st.DrawFn) -> tuple[Sighting, ...]:
+    seen = sorted(draw(st.sets(st.sampled_from(TIMES))))
+    return tuple(Sighting(time, draw(SHARES), draw(SHARES), draw(SHARES), "red") for time in seen)
+
+
+@settings(max_examples=30, deadline=None)
+@given(found=descriptions(), track=tracks())
+def test_tracks_are_read_as_they_were_and_only_where_there_are_some(
+    found: Description, track: tuple[Sighting, ...]
+) -> None:
+    whole = replace(found, subjects=tuple(replace(each, track=track) for each in found.subjects))
+    text = write(whole, TIMES, tracks=True)
+    assert read(text, TIMES, tracks=True) == whole
+    jsonschema.validate(json.loads(text), schema(TIMES, tracks=True))
+    assert write(whole) == write(found)
+    if found.subjects:
+        with pytest.raises(EngineError, match="is no description of a film"):
+            read(text, TIMES)
+        with pytest.raises(EngineError, match="is no description of a film"):
+            read(write(whole), TIMES, tracks=True)
+
+
+def test_too_many_frames_have_no_tracks() -> None:
+    times = uniform_times(100.0, 65)
+    said = Description((Subject("circle", (), ()),), "It is there.")
+    assert write(said, times, tracks=True) == write(said)
+    assert read(write(said), times, tracks=True) == said
+    assert "track" not in json.dumps(schema(times, tracks=True))
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "tracks"])
+def tracked(request: pytest.FixtureRequest) -> bool:
+    """Whether descriptions have tracks."""
+    return bool(request.param)
+
+
 @pytest.fixture(scope="module")
-def takes(takes: Callable[[Grammar, str], bool]) -> Callable[[str], bool]:
+def takes(takes: Callable[[Grammar, str], bool], tracked: bool) -> Callable[[str], bool]:
     """Whether the grammar of the seven frames takes a whole text."""
-    grammar = Options(schema=schema(TIMES)).grammar
+    grammar = Options(schema=schema(TIMES, tracks=tracked)).grammar
     assert grammar is not None
     return partial(takes, grammar)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=descriptions(st.sampled_from(["circle", "red", 'a "quoted" one', "naïve 東京", "x" * 60])))
-def test_the_grammar_takes_what_training_writes(found: Description, takes: Callable[[str], bool]) -> None:
-    assert takes(write(found))
+def test_the_grammar_takes_what_training_writes(
+    found: Description, tracked: bool, takes: Callable[[str], bool]
+) -> None:
+    assert takes(write(found, TIMES, tracks=tracked))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(track=tracks())
+def test_the_grammar_takes_tracks_where_there_are_some(
+    track: tuple[Sighting, ...], tracked: bool, takes: Callable[[str], bool]
+) -> None:
+    text = write(Description((Subject("circle", ("red",), (), track),), "Red."), TIMES, tracks=True)
+    assert takes(text) == tracked
+    assert not takes(text.replace('"track":"', '"track":"8 555 red;'))
 
 
 WHOLE = Description((Subject("circle", ("red",), (Action("moves", TIMES[1:3]),)),), "It moves.")
 
 
-def _changed(change: Callable[[Any], object]) -> str:
+def _changed(change: Callable[[Any], object], *, tracks: bool = False) -> str:
     """The JSON of WHOLE after a change, as training writes it."""
-    data = json.loads(write(WHOLE))
+    data = json.loads(write(WHOLE, TIMES, tracks=tracks))
     change(data)
     return json.dumps(data, separators=(",", ":"))
 
@@ -92,12 +146,14 @@ INVALID: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_what_the_schema_forbids_is_neither_read_nor_sampled(name: str, takes: Callable[[str], bool]) -> None:
-    text = _changed(INVALID[name])
+def test_what_the_schema_forbids_is_neither_read_nor_sampled(
+    name: str, tracked: bool, takes: Callable[[str], bool]
+) -> None:
+    text = _changed(INVALID[name], tracks=tracked)
     with pytest.raises(EngineError, match="is no description of a film"):
-        read(text, TIMES)
+        read(text, TIMES, tracks=tracked)
     assert not takes(text)
-    assert not VALID.is_valid(json.loads(text))
+    assert not jsonschema.Draft202012Validator(schema(TIMES, tracks=tracked)).is_valid(json.loads(text))
 
 
 @given(end=st.integers(1, len(write(WHOLE)) - 1))
@@ -128,3 +184,5 @@ def test_times_have_one_decimal_at_most(seconds: float, text: str) -> None:
 def test_the_model_reads_each_time_before_its_frame() -> None:
     message = film_message([0.5, 2.0])
     assert message.parts == ("0.5s", Picture(0), "2s", Picture(1), description.PROMPT)
+    counted = film_message([0.5, 2.0], tracks=True)
+    assert counted.parts == ("1: 0.5s", Picture(0), "2: 2s", Picture(1), description.PROMPT)

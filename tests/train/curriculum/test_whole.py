@@ -92,12 +92,11 @@ def test_an_ablation_trains_its_arms_from_what_they_share(
     shared = Arm("shared", (first,))
     arms = (Arm("plain", (later,)), Arm("whole", (whole,)))
     found = Ablation("test", "Which?", arms, shared, (Data(f"llava:{colour_samples}"),), 12)
-    for seed in (1, 2):
-        for piece in (Piece(shared, seed), *(Piece(arm, seed, shared) for arm in arms)):
-            assert not is_done(found, piece, tmp_path)
-            run_piece(found, piece, tmp_path, workers=0)
-            AcceleratorState._reset_state(reset_partial_state=True)
-            assert is_done(found, piece, tmp_path)
+    for piece in (Piece(shared), *(Piece(arm, seed, shared) for seed in (1, 2) for arm in arms)):
+        assert not is_done(found, piece, tmp_path)
+        run_piece(found, piece, tmp_path, workers=0)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        assert is_done(found, piece, tmp_path)
     text = write_table(found, tmp_path, 2)
     assert "| plain | 2 |" in text and "| whole | 2 |" in text
     plain, cut = make_table(found, tmp_path, 2)
