@@ -3,17 +3,18 @@
     3 053 green;4 253 green tilted;
 
 Each entry is a frame's number, counted from 1, then three digits: the column and the row that the subject's middle is
-in, of ten each, and how large it is, in tenths of the frame's shorter side; then what it looks like. Frames that do not
-show it are left out. Movement is then there to be read: next to one another in the text, and not in pictures far apart.
+in, of ten each, and how large it is, in tenths of the frame's shorter side; then what it looks like, in two words at
+most. Frames that do not show it are left out. Movement is then there to be read: next to one another in the text, and
+not in pictures far apart.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-MOST_FRAMES = 64
-"""Of a window whose subjects are tracked: each makes the grammar longer."""
-_LOOK = r"(?: [a-z]+){0,4}"
+MOST_FRAMES = 48
+"""Of a window whose subjects are tracked: each makes the grammar longer, which has its bound."""
+_LOOK = r"(?: [a-z]{1,12}){0,2}"
 _ENTRY = re.compile(rf"([1-9][0-9]*) ([0-9])([0-9])([0-9])({_LOOK});")
 
 
@@ -30,7 +31,7 @@ class Sighting:
     size: float
     """Its longer side in shares of the frame's shorter one; 0.95 for all that are larger."""
     look: str
-    """Words such as `green`; may be empty."""
+    """Up to two words, such as `green tilted`."""
 
     def to_json(self) -> dict[str, object]:
         """One entry of `track` as `magicvl caption --json` prints it."""

@@ -12,16 +12,18 @@ from PIL import Image
 
 from magicvl import DEFAULT_BUNDLE
 from magicvl.edge.answer import Options, drain
+from magicvl.edge.bundle import LOCK_NAME
 from magicvl.edge.engine import Engine
 from magicvl.edge.plan import plan
 from magicvl.edge.video import description
 from magicvl.edge.video.asked import Asked, asked
 from magicvl.edge.video.caption import Watcher, caption
 from magicvl.edge.video.captioned import Captioned, Chosen
-from magicvl.edge.video.description import film_message, read, schema
+from magicvl.edge.video.description import Subject, film_message, read, schema
 from magicvl.edge.video.film import Film, Frame
 from magicvl.edge.video.open_film import open_film
 from magicvl.edge.video.sheet import GAP, WIDTH, Sheet
+from magicvl.edge.video.track import Sighting
 from magicvl.errors import CutShortError, EngineError, UsageError
 
 WriteFilm = Callable[..., Path]
@@ -68,16 +70,45 @@ def test_it_is_asked_as_training_asks(engine: Engine, film: Path) -> None:
     frames = [frame.picture for frame in open_film(film, note=print).frames([1.25, 3.75, 6.25, 8.75])]
     seen = [engine.opened.cut(picture, engine.lock.grid.tile_tokens) for picture in frames]
     times = [1.25, 3.75, 6.25, 8.75]
-    request = replace(engine.read([film_message(times)], seen), captions=True)
-    options = Options(max_tokens=400, temperature=1.0, seed=3, schema=schema(times))
+    tracks = engine.lock.film_tracks
+    request = replace(engine.read([film_message(times, tracks=tracks)], seen), captions=True)
+    options = Options(max_tokens=400, temperature=1.0, seed=3, schema=schema(times, tracks=tracks))
     # What is taken over from before is summed otherwise in its last bits, and a sampled answer may show it.
     with Engine(DEFAULT_BUNDLE, threads=1, runtime="inproc") as fresh:
-        said = read(drain(fresh.generate(request, options, None, 0.0)).text, times)
+        said = read(drain(fresh.generate(request, options, None, 0.0)).text, times, tracks=tracks)
     with Engine(DEFAULT_BUNDLE, threads=1, runtime="inproc") as fresh:
         made = described(fresh, film, frames=4)
     assert made.usage.prompt_tokens == request.tokens
     assert _words(made) == [(s.name, s.attributes, [a.action for a in s.actions]) for s in said.subjects]
     assert made.description.caption == said.caption.strip()
+
+
+@pytest.fixture
+def turned(tmp_path: Path) -> tuple[Path, bool]:
+    """The default, but asked for tracks if it writes none, and for none if it does; and whether it is."""
+    lock = json.loads((DEFAULT_BUNDLE / LOCK_NAME).read_text())
+    lock["film_tracks"] = not lock.get("film_tracks", False)
+    for file in lock["files"].values():
+        (tmp_path / file["path"]).symlink_to(DEFAULT_BUNDLE / file["path"])
+    (tmp_path / LOCK_NAME).write_text(json.dumps(lock))
+    return tmp_path, lock["film_tracks"]
+
+
+@pytest.mark.usefixtures("brief")
+def test_the_lock_says_whether_subjects_are_tracked(
+    engine: Engine, turned: tuple[Path, bool], film: Path
+) -> None:
+    bundle, tracks = turned
+    with Engine(bundle, threads=1, runtime="inproc") as other:
+        asked = {"max_tokens": 1200, "temperature": 1.0, "seed": 3, "frames": 6, "window": 3}
+        made = {tracks: other.caption(film, **asked), not tracks: engine.caption(film, **asked)}
+    assert made[True].usage.prompt_tokens > made[False].usage.prompt_tokens
+    times = [frame.time for frame in made[True].frames]
+    for subject in made[True].description.subjects:
+        seen = [sighting.time for sighting in subject.track]
+        assert seen == sorted(seen) and set(seen) <= set(times)
+    assert all(not subject.track for subject in made[False].description.subjects)
+    assert made[True].description.subjects
 
 
 def _words(made: Captioned) -> list[Any]:
@@ -102,7 +133,9 @@ def test_a_long_film_goes_by_windows_each_with_its_own_times(engine: Engine, fil
 
 def listen_to(messages: Any, pictures: Any, heard: list[list[float]], plain: Any) -> Any:
     """Notes the times that a request tells, and reads it."""
-    heard.append([float(part[:-1]) for part in messages[0].parts[:-1] if isinstance(part, str)])
+    # With tracks a frame's number comes first.
+    words = [part for part in messages[0].parts[:-1] if isinstance(part, str)]
+    heard.append([float(part.rpartition(" ")[2][:-1]) for part in words])
     return plain(messages, pictures)
 
 
@@ -153,7 +186,7 @@ def test_what_is_whole_and_no_description_is_an_error(
     monkeypatch.setattr(description, "MOST_CAPTION_CHARACTERS", 4)
     monkeypatch.setattr(description, "MOST_SUBJECTS", 0)
     monkeypatch.setattr(
-        "magicvl.edge.video.caption.schema", lambda times: {"const": {"subjects": [], "caption": "too long"}}
+        "magicvl.edge.video.caption.schema", lambda times, tracks: {"const": {"subjects": [], "caption": "too long"}}
     )
     with pytest.raises(EngineError, match=r"the frames from .* s: the answer .* is no description of a film"):
         engine.caption(film, max_tokens=100)
@@ -228,3 +261,19 @@ def test_a_sheet_has_every_frame_in_its_place(
         assert number(small) == place
         corner = np.asarray(drawn.crop((left + 6, top + 4, left + 30, top + 20)))
         assert corner.min() < 60 and corner.max() > 230, "its time stands in the corner"
+
+
+def test_a_sheet_marks_where_subjects_are(numbered: Callable[[int], Image.Image]) -> None:
+    sheet = Sheet()
+    for place in range(3):
+        sheet.add(Frame(0.5 * place, 0.0, numbered(place)))
+    track = tuple(Sighting(time, 0.75, 0.5, 0.35, "") for time in (0.5, 1.0))
+    plain, marked = (np.asarray(sheet.draw(who)).astype(int) for who in ((), [Subject("bar", (), (), track)]))
+    changed = abs(plain - marked).sum(-1) > 30
+    high = round(WIDTH * 64 / 96)
+    cells = [changed[:, GAP + (WIDTH + GAP) * place :][:, :WIDTH] for place in range(3)]
+    assert not cells[0].any() and np.array_equal(cells[1], cells[2])
+    rows, columns = np.nonzero(cells[1])
+    assert columns.min() > WIDTH / 2 and (columns.min() + columns.max()) / 2 == pytest.approx(0.75 * WIDTH, abs=2)
+    assert (rows.min() + rows.max()) / 2 - GAP == pytest.approx(0.5 * high, abs=2)
+    assert columns.max() - columns.min() == pytest.approx(0.35 * high, abs=4)

@@ -17,7 +17,7 @@ from magicvl.edge.prompt import Picture
 from magicvl.edge.video import description
 from magicvl.edge.video.choose import uniform_times
 from magicvl.edge.video.description import Action, Description, Subject, film_message, read, schema, time_text, write
-from magicvl.edge.video.track import Sighting
+from magicvl.edge.video.track import MOST_FRAMES, Sighting
 from magicvl.errors import EngineError
 
 TIMES = uniform_times(6.3, 7)
@@ -74,7 +74,9 @@ def test_tracks_are_read_as_they_were_and_only_where_there_are_some(
 
 
 def test_too_many_frames_have_no_tracks() -> None:
-    times = uniform_times(100.0, 65)
+    most = Options(schema=schema(uniform_times(100.0, MOST_FRAMES), tracks=True)).grammar
+    assert most is not None and "track" in most.gbnf
+    times = uniform_times(100.0, MOST_FRAMES + 1)
     said = Description((Subject("circle", (), ()),), "It is there.")
     assert write(said, times, tracks=True) == write(said)
     assert read(write(said), times, tracks=True) == said

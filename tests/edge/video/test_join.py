@@ -1,10 +1,13 @@
 """Descriptions of windows become one of the film, by words and times alone."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magicvl.edge.video.description import Action, Description, Subject
 from magicvl.edge.video.join import Described, join
+from magicvl.edge.video.track import Sighting
 
 FIRST, SECOND = (0.5, 1.5, 2.5), (3.5, 4.5)
 
@@ -26,6 +29,13 @@ def test_the_same_subject_goes_on_in_the_next_window() -> None:
         Subject("circle", ("red",), (Action("moves left", (0.5,)), Action("jumps", (4.5,)))),
         _doing("star", "spins", 2.5),
     )
+
+
+def test_a_track_goes_on_in_the_next_window() -> None:
+    first, second = Sighting(2.5, 0.5, 0.5, 0.25, "red"), Sighting(3.5, 0.55, 0.5, 0.25, "red")
+    one = _part(FIRST, replace(_doing("circle", "spins", 2.5), track=(first,)))
+    two = _part(SECOND, replace(_doing("circle", "jumps", 4.5), track=(second,)))
+    assert join([one, two]).subjects[0].track == (first, second)
 
 
 def test_other_attributes_are_another_subject_and_their_order_is_not() -> None:

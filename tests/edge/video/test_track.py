@@ -11,7 +11,7 @@ from magicvl.edge.video.track import Sighting, read_track, track_pattern, write_
 TIMES = (0.4, 1.2, 2.0, 2.8, 3.6, 4.4, 5.2, 6.0, 6.8, 7.6, 8.4)
 PATTERN = re.compile(track_pattern(len(TIMES)))
 SHARES = st.integers(0, 9).map(lambda digit: round(digit / 10 + 0.05, 2))
-LOOKS = st.lists(st.sampled_from(["green", "tilted", "light"]), max_size=4).map(" ".join)
+LOOKS = st.lists(st.sampled_from(["green", "tilted", "light"]), max_size=2).map(" ".join)
 
 
 @st.composite
@@ -27,7 +27,7 @@ def test_what_is_written_is_read_as_it_was(track: tuple[Sighting, ...]) -> None:
     assert PATTERN.fullmatch(text)
 
 
-@given(text=st.one_of(st.from_regex(r"([0-9]{1,2} [0-9]{3}( [a-z]{1,5}){0,5};){0,4}", fullmatch=True), st.text()))
+@given(text=st.one_of(st.from_regex(r"([0-9]{1,2} [0-9]{3}( [a-z]{1,14}){0,3};){0,4}", fullmatch=True), st.text()))
 def test_the_pattern_takes_what_is_read_and_nothing_else(text: str) -> None:
     try:
         read_track(text, TIMES)

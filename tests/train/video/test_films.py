@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from magicvl.edge.video.description import film_message, read, write
 from magicvl.train.curriculum.conversation import IGNORED
 from magicvl.train.video.captioner import Captioner
 from magicvl.train.video.films import Films
+from magicvl.train.video.run import open_captioner
 from magicvl.train.video.settings import Clips
 from magicvl.train.video.supervised import InOrder, alike, collate, shuffled
 from magicvl.train.video.visual_ids import FIRST, MOST, visual_ids
@@ -39,6 +41,18 @@ def test_an_answer_is_what_the_template_ends(opened: Opened) -> None:
     assert film.answer[-1] == end and end not in film.answer[:-1]
     assert text == write(films.clip(0).description(film.times))
     assert read(text, film.times).caption == film.reference.caption
+
+
+def test_films_with_tracks_are_asked_and_answered_so(tiny_checkpoint: Path, clips: Clips) -> None:
+    _, films = open_captioner(tiny_checkpoint, replace(clips, tracks=True), 1)
+    film, clip = films[0], films.clip(0)
+    text = films.processor.tokenizer.decode(film.answer[:-1])
+    said = read(text, film.times, tracks=True)
+    (subject,), (true,) = said.subjects, clip.description(film.times).subjects
+    assert [each.time for each in subject.track] == [each.time for each in true.track] and subject.track
+    pictures = [clip.picture(seconds) for seconds in film.times]
+    given = films.processor([film_message(film.times, tracks=True)], pictures, films.settings.budget)
+    assert len(film.prompt) == given["input_ids"].shape[1] > len(Films(clips, films.processor)[0].prompt)
 
 
 def test_visual_ids_are_the_encoders_tokens(opened: Opened) -> None:

@@ -12,14 +12,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from magicvl.convert.bundle import convert
+from magicvl.convert.restore import restore
+from magicvl.edge.bundle import read_bundle
 from magicvl.errors import UsageError
 from magicvl.train.curriculum.stage import Lora
 from magicvl.train.load_model import load_model
 from magicvl.train.run_log import read_log
 from magicvl.train.video import run as running
 from magicvl.train.video.rewards import NOTHING, Scorer, Worth
-from magicvl.train.video.run import run_captions
-from magicvl.train.video.settings import CaptionRun, Group, Learning
+from magicvl.train.video.run import open_captioner, run_captions
+from magicvl.train.video.settings import CaptionRun, Clips, Group, Learning
 from magicvl.train.video.watch import LOG_NAME
 
 MakeRun = Callable[..., CaptionRun]
@@ -123,6 +126,22 @@ def test_an_adapter_is_gone_on_with(make_run: MakeRun, tiny_checkpoint: Path, tm
     with pytest.raises(UsageError, match="no adapter, it has no adapter_config"):
         run_captions(run, tmp_path / "third", base=tiny_checkpoint, resume=False, adapter=tmp_path)
     assert not (tmp_path / "third").exists()
+
+
+def test_what_learned_tracks_keeps_to_them_on_every_way(
+    make_run: MakeRun, clips: Clips, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Trained, converted, restored: each says it, and whoever goes on from there need not."""
+    run = make_run(clips=replace(clips, count=2, tracks=True), evaluate_every=9)
+    made = run_captions(run, tmp_path / "run", base=tiny_checkpoint, resume=False)
+    convert(tmp_path / "run" / "merged", tmp_path / "bundle")
+    restore(tmp_path / "bundle", tmp_path / "back")
+    assert made.is_dir() and read_bundle(tmp_path / "bundle").lock.film_tracks
+    for folder in (tmp_path / "run" / "merged", tmp_path / "back"):
+        _, films = open_captioner(folder, clips, 0)
+        assert films.settings.tracks and films[0].tracks
+    _, films = open_captioner(tiny_checkpoint, clips, 0)
+    assert not films.settings.tracks and not films[0].tracks
 
 
 def test_targets_that_the_decoder_lacks(make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path) -> None:
