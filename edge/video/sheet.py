@@ -67,7 +67,8 @@ def _mark(pen: ImageDraw.ImageDraw, frame: Box, sighting: Sighting, name: str, w
     left, top, right, bottom = frame
     half = max(LEAST_MARK, sighting.size * min(right - left, bottom - top)) / 2
     x, y = left + sighting.x * (right - left), top + sighting.y * (bottom - top)
-    box = max(left, round(x - half)), max(top, round(y - half)), min(right, round(x + half)), min(bottom, round(y + half))
+    begin = max(left, round(x - half)), max(top, round(y - half))
+    box = *begin, min(right, round(x + half)), min(bottom, round(y + half))
     pen.rectangle(box, outline="black", width=3)
     pen.rectangle(box, outline=ImageColor.getrgb(f"hsv({HUE * which % 360},80%,100%)"), width=2)
     label(pen, box, name)

@@ -11,6 +11,7 @@ not in pictures far apart.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 MOST_FRAMES = 48
 """Of a window whose subjects are tracked: each makes the grammar longer, which has its bound."""
@@ -58,7 +59,7 @@ def read_track(text: str, times: Sequence[float]) -> tuple[Sighting, ...]:
     Raises ValueError for what is no track of them.
     """
     found = tuple(_entries(text, times))
-    if any(after.time <= before.time for before, after in zip(found, found[1:], strict=False)):
+    if any(after.time <= before.time for before, after in pairwise(found)):
         raise ValueError("a track whose frames are not in order")
     return found
 

@@ -95,9 +95,7 @@ def turned(tmp_path: Path) -> tuple[Path, bool]:
 
 
 @pytest.mark.usefixtures("brief")
-def test_the_lock_says_whether_subjects_are_tracked(
-    engine: Engine, turned: tuple[Path, bool], film: Path
-) -> None:
+def test_the_lock_says_whether_subjects_are_tracked(engine: Engine, turned: tuple[Path, bool], film: Path) -> None:
     bundle, tracks = turned
     with Engine(bundle, threads=1, runtime="inproc") as other:
         asked = {"max_tokens": 1200, "temperature": 1.0, "seed": 3, "frames": 6, "window": 3}
