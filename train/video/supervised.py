@@ -13,6 +13,7 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from magicvl.train.curriculum.conversation import IGNORED
+from magicvl.train.muon import Muon
 from magicvl.train.video.films import Film, Films
 from magicvl.train.video.motions import MotionHead, MotionTargets, as_targets
 from magicvl.train.video.visual_ids import FIRST
@@ -99,19 +100,26 @@ class MotionTrainer(InOrderTrainer):
 
 
 def supervised_trainer(
-    model: Any, films: Films, arguments: dict[str, Any], passes: float, motions: float = 0.0
+    model: Any, films: Films, arguments: dict[str, Any], passes: float, motions: float = 0.0, *, muon: bool = False
 ) -> Trainer:
     """The trainer; `model` is PEFT's around a Captioner, `arguments` are TrainingArguments', `motions` is the weight of
-    the loss of what actors do."""
+    the loss of what actors do, `muon` says that Muon takes the steps in place of AdamW."""
     rows, pad = arguments["per_device_train_batch_size"], films.processor.tokenizer.pad_token_id
     kind = partial(MotionTrainer, weight=motions) if motions else InOrderTrainer
     return kind(
         model=model,
         args=TrainingArguments(**arguments),
+        optimizers=(_muon(model, arguments) if muon else None, None),
         train_dataset=InOrder(films, rows, passes, arguments["seed"]),
         data_collator=lambda batch: collate(batch, pad) | (collate_motions(batch) if motions else {}),
         processing_class=films.processor.tokenizer,
     )
+
+
+def _muon(model: Any, arguments: dict[str, Any]) -> Muon:
+    """For the factors of the LoRA, which are matrices; its states are kept by the trainer as AdamW's are."""
+    factors = [each for each in model.parameters() if each.requires_grad]
+    return Muon(factors, arguments["learning_rate"], arguments["weight_decay"])
 
 
 def shuffled(count: int, passes: float, seed: int) -> list[int]:

@@ -57,12 +57,25 @@ def stop_at_second_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "motions"), [("supervised", 0.0), ("supervised", 0.5), ("grpo", 0.0)])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "supervised", "rows": 2},
+        {"kind": "supervised", "rows": 2, "motions": 0.5},
+        {"kind": "supervised", "rows": 2, "learning": Learning(rate=1e-2, warmup=0.0, optimiser="muon")},
+        {"kind": "grpo", "rows": 6},
+    ],
+    ids=["supervised", "motions", "muon", "grpo"],
+)
 def test_a_stopped_run_goes_on_to_the_same_weights(
-    kind: str, motions: float, make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fields: dict[str, Any],
+    make_run: MakeRun,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(running, "make_scorer", lambda _: Vowels())
-    run = make_run(kind=kind, motions=motions, rows=2 if kind == "supervised" else 6)
+    run = make_run(**fields)
     through = adapter(run_captions(run, tmp_path / "through", base=tiny_checkpoint, resume=False))
     stop_at_second_measurement(monkeypatch)
     assert not run_captions(run, tmp_path / "cut", base=tiny_checkpoint, resume=False).exists()
