@@ -274,7 +274,7 @@ def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Ba
         if batch.items is not None and config.item_weight:
             losses["items"] = heads.items(felt(read.late), batch.items)
         if batch.motions is not None and config.motion_weight:
-            losses["motions"] = heads.motions(felt(read.middle), batch.motions)
+            losses |= heads.motions(felt(read.middle), batch.motions)
     weights = {
         "answers": 1.0,
         "dense": config.dense_weight * share,

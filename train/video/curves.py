@@ -26,7 +26,12 @@ def plot_captions(log: Path, target: Path) -> None:
     for entry in held_out:
         entry["characters"] = entry.get("characters", 0.0) / 10
     figure, axes = plt.subplots(2, 3, figsize=(17, 8.5), layout="constrained")
-    _lines(axes[0, 0], entries, {"loss": "loss", "motions": "motions, before their weight"}, "training loss")
+    _lines(
+        axes[0, 0],
+        entries,
+        {"loss": "loss", **{name: f"{name}, before their weight" for name in ("motions", "pointing", "digits")}},
+        "training loss",
+    )
     _lines(axes[0, 1], entries, REWARDS, "rewards of drawn answers")
     _dots(axes[0, 2], held_out, SCORES, "held-out films, greedy")
     _lines(axes[1, 0], entries, DISTANCE, "how far it went")

@@ -20,6 +20,7 @@ from magicvl.train.clips.make import make_clip
 from magicvl.train.generator.dataset import Split
 from magicvl.train.rewards.reference import Reference
 from magicvl.train.video.motions import Motion, motions
+from magicvl.train.video.pointing import Pointed, pointed
 from magicvl.train.video.settings import Clips
 from magicvl.train.video.visual_ids import visual_ids
 
@@ -40,6 +41,8 @@ class Film:
     """Of its actors, frame by frame."""
     tracks: bool = False
     """Whether the answer has tracks."""
+    pointed: tuple[Pointed, ...] = ()
+    """Their entries."""
 
 
 class Films:
@@ -91,14 +94,18 @@ class Films:
         clip = self.clip(number)
         times = self.times(number, clip)
         one = plan(clip.width, clip.height, self.processor.grid, self.settings.budget)
+        answer = answer_ids(write(clip.description(times), times, tracks=self.settings.tracks), self.processor)
         return Film(
             number=number,
             times=times,
             prompt=self._prompt(number, one, times),
-            answer=answer_ids(write(clip.description(times), times, tracks=self.settings.tracks), self.processor),
+            answer=answer,
             reference=clip.reference(times),
             motions=motions(clip, times, one),
             tracks=self.settings.tracks,
+            pointed=pointed(
+                clip, times, one, self.processor.tokenizer.batch_decode([[token] for token in answer[:-1]])
+            ),
         )
 
     def _prompt(self, number: int, one: Plan, times: tuple[float, ...]) -> list[int]:

@@ -17,6 +17,7 @@ from magicvl.edge.plan import Plan
 from magicvl.train.clips.clip import Clip, Happening
 from magicvl.train.clips.motion import Pose
 from magicvl.train.clips.sightings import pose_in_frame
+from magicvl.train.video.visual_ids import visual_token
 
 VERBS = (
     "stands", "moves", "enters", "leaves", "turns", "jumps", "spins", "grows", "shrinks", "follows", "meets", "hides",
@@ -69,7 +70,7 @@ def motions(clip: Clip, times: Sequence[float], one: Plan) -> tuple[Motion, ...]
         before: Pose | None = None
         for frame, seconds in enumerate(times):
             now = pose_in_frame(clip.film, number, seconds)
-            if now is not None and (token := _token(one, now.x, now.y)) is not None:
+            if now is not None and (token := visual_token(one, now.x, now.y)) is not None:
                 found.append(Motion(frame * one.tokens + token, doing[frame], _changes(before or now, now)))
             before = now
     return tuple(found)
@@ -83,8 +84,8 @@ class MotionHead(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, len(VERBS) + 3)
 
-    def forward(self, states: torch.Tensor, targets: MotionTargets) -> torch.Tensor:
-        """Mean cross-entropy of verbs in nats, and the mean squared error of scaled changes.
+    def forward(self, states: torch.Tensor, targets: MotionTargets) -> dict[str, torch.Tensor]:
+        """`motions`: mean cross-entropy of verbs in nats, and the mean squared error of scaled changes.
 
         `states` are (all, width), of which `targets.places` are read.
         """
@@ -94,7 +95,7 @@ class MotionHead(nn.Module):
         # Nobody may be seen at all: the mean of nothing would be no number.
         count = max(1, len(verbs))
         wrong = F.mse_loss(changed, changes * changes.new_tensor(_SCALES), reduction="sum") / (3 * count)
-        return F.cross_entropy(said, verbs, reduction="sum") / count + wrong
+        return {"motions": F.cross_entropy(said, verbs, reduction="sum") / count + wrong}
 
 
 def _doing(clip: Clip, number: int, times: Sequence[float]) -> list[int]:
@@ -116,15 +117,3 @@ def _said(event: Happening, number: int) -> str | None:
 
 def _changes(before: Pose, now: Pose) -> tuple[float, float, float]:
     return now.x - before.x, now.y - before.y, math.log(now.size / before.size)
-
-
-def _token(one: Plan, x: float, y: float) -> int | None:
-    """Which visual token of a frame shows a place in shares of its sides; None outside."""
-    across, down = x * one.resized[0], y * one.resized[1]
-    first = 0
-    for tile, (left, top, right, bottom) in enumerate(one.tile_boxes):
-        if tile != one.overview and left <= across < right and top <= down < bottom:
-            columns = (right - left) // one.unit
-            return first + int(down - top) // one.unit * columns + int(across - left) // one.unit
-        first += one.tile_tokens[tile]
-    return None

@@ -111,8 +111,7 @@ def make_trainer(
         from magicvl.train.video.supervised import supervised_trainer
 
         begun = with_same_adapter(captioner, run.lora, adapter) if adapter else with_adapter(captioner, run.lora, None)
-        muon = run.learning.optimiser == "muon"
-        trainer = supervised_trainer(begun, films, arguments, run.passes, run.motions, muon=muon)
+        trainer = supervised_trainer(begun, films, arguments, run)
     # It prints what is logged to stdout; Watch says it on stderr.
     trainer.remove_callback(PrinterCallback)
     return trainer

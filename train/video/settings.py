@@ -159,6 +159,10 @@ class CaptionRun:
     lora: Lora = field(default_factory=Lora)
     motions: float = 0.0
     """Weight of the loss of what actors do frame by frame (magicvl.train.video.motions); of supervised runs."""
+    pointing: float = 0.0
+    """Weight of the losses of what entries of tracks are about (magicvl.train.video.pointing); of supervised runs."""
+    news: float = 1.0
+    """How much digits of a track that are not those of the frame before count beside other tokens, with `pointing`."""
     group: Group = field(default_factory=Group)
     base: str | None = None
     """Directory of a MagicVL checkpoint or bundle to begin with, where the command names none."""
@@ -183,10 +187,7 @@ class CaptionRun:
             yield f"kind {self.kind!r}; there are {', '.join(KINDS)}"
         if self.kind == "grpo" and self.lora.head:
             yield "lora: head is for supervised runs; GRPO with an adapter of the output head is not supported"
-        if self.learning.optimiser == "muon" and (self.kind == "grpo" or self.motions):
-            yield "learning: muon is for supervised runs without motions, whose weights are all matrices"
-        if self.motions < 0 or (self.motions and self.kind == "grpo"):
-            yield f"motions {self.motions:g} must be at least 0, and 0 with rewards"
+        yield from self._head_problems()
         for part in (self.clips, self.learning, self.lora, self.group):
             yield from part.problems()
         for name in ("samples", "rows", "save_every", "evaluate_every", "evaluate_films"):
@@ -198,6 +199,17 @@ class CaptionRun:
             yield f"{self.passes:g} passes over {self.clips.count} clips are less than one step of {self.samples}"
         if self.rows >= 1 and (self.step_rows % self.rows or self.rows > self.step_rows):
             yield f"rows {self.rows} must divide the {self.step_rows} rows of a step"
+
+    def _head_problems(self) -> Iterator[str]:
+        if self.learning.optimiser == "muon" and (self.kind == "grpo" or self.motions):
+            yield "learning: muon is for supervised runs without motions, whose weights are all matrices"
+        for name in ("motions", "pointing"):
+            if (weight := getattr(self, name)) < 0 or (weight and self.kind == "grpo"):
+                yield f"{name} {weight:g} must be at least 0, and 0 with rewards"
+        if self.motions and self.pointing:
+            yield "motions and pointing: one head at a time"
+        if self.news <= 0 or (self.news != 1 and not self.pointing):
+            yield f"news {self.news:g} must be above 0, and 1 without pointing"
 
     @property
     def steps(self) -> int:

@@ -4,21 +4,25 @@ transformers' Trainer, of which TRL's for GRPO is one: both arms share what is k
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 from transformers import Trainer, TrainingArguments
 
 from magicvl.train.curriculum.conversation import IGNORED
 from magicvl.train.muon import Muon
 from magicvl.train.video.films import Film, Films
 from magicvl.train.video.motions import MotionHead, MotionTargets, as_targets
+from magicvl.train.video.pointing import PointingHead, PointingTargets, news_weights
+from magicvl.train.video.settings import CaptionRun
 from magicvl.train.video.visual_ids import FIRST
 
-_HEAD, _HEAD_FILE = "motion_head", "motion_head.pt"
+_HEAD, _HEAD_FILE = "dense_head", "dense_head.pt"
 GROUPED = 16
 """Passes through the model whose films are sorted by length, so that little of a pass is padding."""
 
@@ -49,41 +53,61 @@ class InOrder(torch.utils.data.Dataset[Film]):
 
 
 class InOrderTrainer(Trainer):
-    """Takes films as they come: their order is settled beforehand, so that a run goes on at any step."""
+    """Takes films as they come: their order is settled beforehand, so that a run goes on at any step.
+
+    With `muon` that optimiser takes the steps in place of AdamW; all that is trained are matrices then.
+    """
+
+    def __init__(self, *, muon: bool = False, **rest: Any) -> None:
+        self._muon = muon
+        super().__init__(**rest)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The run's."""
+        if self._muon and self.optimizer is None:
+            trained = [each for each in self.model.parameters() if each.requires_grad]
+            self.optimizer = Muon(trained, self.args.learning_rate, self.args.weight_decay)
+        made: torch.optim.Optimizer = super().create_optimizer(model)
+        return made
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         dataset: Any = train_dataset or self.train_dataset
         return torch.utils.data.SequentialSampler(dataset)
 
 
-class MotionTrainer(InOrderTrainer):
-    """Learns beside the description what actors do frame by frame; its head is kept with its states alone."""
+class HeadTrainer(InOrderTrainer):
+    """Learns beside the description what a head reads off the decoder's middle.
 
-    def __init__(self, *, weight: float, model: Any, **rest: Any) -> None:
-        self._weight, self._motions = weight, 0.0
-        config = model.get_base_model().config
-        self._middle = config.text_config.num_hidden_layers // 2
-        model.add_module(_HEAD, MotionHead(config.text_config.hidden_size).to(model.device))
+    The head takes states (all, width) and the batch's `targets`, and gives its losses by name; `weights` are theirs. It
+    is kept with the run's states alone.
+    """
+
+    def __init__(self, *, head: nn.Module, weights: Mapping[str, float], model: Any, **rest: Any) -> None:
+        self._weights, self._losses = weights, dict[str, float]()
+        self._middle = model.get_base_model().config.text_config.num_hidden_layers // 2
+        model.add_module(_HEAD, head.to(model.device))
         super().__init__(model=model, **rest)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Of the description as ever, and by weight that of the motions."""
+        """Of the description, its tokens by the batch's `counts` if there are some, and by weight those of the head."""
         inputs = dict(inputs)
-        targets = MotionTargets(*(inputs.pop(f"motion_{name}") for name in ("places", "verbs", "changes")))
+        targets, counts = inputs.pop("targets"), inputs.pop("counts", None)
         inputs["output_hidden_states"] = True
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        states = outputs.hidden_states[self._middle].flatten(0, 1)
         steps = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
-        motions = self._head(model)(states, targets)
-        self._motions = float(motions.detach())
-        loss = loss + self._weight / steps * motions
+        if counts is not None:
+            loss = weighted_loss(outputs.logits, inputs["labels"], counts) / steps
+        states = outputs.hidden_states[self._middle].flatten(0, 1)
+        losses = self._head(model)(states, targets)
+        self._losses = {name: float(each.detach()) for name, each in losses.items()}
+        loss = loss + sum(self._weights[name] / steps * each for name, each in losses.items())
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Says the motions' loss of the step's last pass beside the sum."""
-        super().log(logs | ({"motions": self._motions} if "loss" in logs else {}), start_time)
+        """Says the head's losses of the step's last pass, before their weights, beside the sum."""
+        super().log(logs | (self._losses if "loss" in logs else {}), start_time)
 
     def _save(self, output_dir: Any = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
@@ -94,32 +118,49 @@ class MotionTrainer(InOrderTrainer):
         state = torch.load(Path(resume_from_checkpoint) / _HEAD_FILE, weights_only=True)
         self._head(self.model).load_state_dict(state)
 
-    def _head(self, model: Any) -> MotionHead:
-        head: MotionHead = getattr(self.accelerator.unwrap_model(model), _HEAD)
+    def _head(self, model: Any) -> nn.Module:
+        head: nn.Module = getattr(self.accelerator.unwrap_model(model), _HEAD)
         return head
 
 
-def supervised_trainer(
-    model: Any, films: Films, arguments: dict[str, Any], passes: float, motions: float = 0.0, *, muon: bool = False
-) -> Trainer:
-    """The trainer; `model` is PEFT's around a Captioner, `arguments` are TrainingArguments', `motions` is the weight of
-    the loss of what actors do, `muon` says that Muon takes the steps in place of AdamW."""
+def weighted_loss(logits: torch.Tensor, labels: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy in nats of the next tokens, each by how much it counts: (rows, n), logits (rows, n, words)."""
+    after = labels[:, 1:]
+    each = F.cross_entropy(
+        logits[:, :-1].float().flatten(0, 1), after.flatten(), reduction="none", ignore_index=IGNORED
+    )
+    shares = (counts[:, 1:] * (after != IGNORED)).flatten()
+    return (each * shares).sum() / shares.sum()
+
+
+def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run: CaptionRun) -> Trainer:
+    """The trainer; `model` is PEFT's around a Captioner, `arguments` are TrainingArguments'."""
     rows, pad = arguments["per_device_train_batch_size"], films.processor.tokenizer.pad_token_id
-    kind = partial(MotionTrainer, weight=motions) if motions else InOrderTrainer
+    width = model.get_base_model().config.text_config.hidden_size
+    kind: Callable[..., InOrderTrainer] = InOrderTrainer
+    if run.motions:
+        kind = partial(HeadTrainer, head=MotionHead(width), weights={"motions": run.motions})
+    if run.pointing:
+        weights = dict.fromkeys(("pointing", "digits"), run.pointing)
+        kind = partial(HeadTrainer, head=PointingHead(width), weights=weights)
+
+    def batch(its: Sequence[Film]) -> dict[str, Any]:
+        """Films in tokens, with what the head is to read."""
+        made: dict[str, Any] = collate(its, pad)
+        if run.motions:
+            made["targets"] = motion_targets(its)
+        if run.pointing:
+            made |= {"targets": pointing_targets(its), "counts": news_counts(its, run.news)}
+        return made
+
     return kind(
         model=model,
         args=TrainingArguments(**arguments),
-        optimizers=(_muon(model, arguments) if muon else None, None),
-        train_dataset=InOrder(films, rows, passes, arguments["seed"]),
-        data_collator=lambda batch: collate(batch, pad) | (collate_motions(batch) if motions else {}),
+        train_dataset=InOrder(films, rows, run.passes, run.seed),
+        data_collator=batch,
         processing_class=films.processor.tokenizer,
+        muon=run.learning.optimiser == "muon",
     )
-
-
-def _muon(model: Any, arguments: dict[str, Any]) -> Muon:
-    """For the factors of the LoRA, which are matrices; its states are kept by the trainer as AdamW's are."""
-    factors = [each for each in model.parameters() if each.requires_grad]
-    return Muon(factors, arguments["learning_rate"], arguments["weight_decay"])
 
 
 def shuffled(count: int, passes: float, seed: int) -> list[int]:
@@ -144,7 +185,7 @@ def alike(numbers: Sequence[int], lengths: Mapping[int, int], rows: int, rng: ra
 
 def collate(films: Sequence[Film], pad: int) -> dict[str, torch.Tensor]:
     """A batch padded on the right; labels on the answer and its end alone (transformers shifts them itself)."""
-    longest = max(len(film.prompt) + len(film.answer) for film in films)
+    longest = _longest(films)
     ids = torch.full((len(films), longest), pad)
     mask = torch.zeros(len(films), longest, dtype=torch.long)
     labels = torch.full((len(films), longest), IGNORED)
@@ -156,15 +197,32 @@ def collate(films: Sequence[Film], pad: int) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def collate_motions(films: Sequence[Film]) -> dict[str, torch.Tensor]:
-    """What actors do, (n,) over all films and frames; places are those in the batch with its rows one after another."""
-    longest = max(len(film.prompt) + len(film.answer) for film in films)
-    visual = [[column for column, token in enumerate(film.prompt) if token >= FIRST] for film in films]
-    found = as_targets(
+def motion_targets(films: Sequence[Film]) -> MotionTargets:
+    """What actors do, over all films and frames; places are those in the batch with its rows one after another."""
+    longest, visual = _longest(films), [_visual(film) for film in films]
+    return as_targets(
         [
             (row * longest + visual[row][motion.token], motion)
             for row, film in enumerate(films)
             for motion in film.motions
         ]
     )
-    return {f"motion_{name}": value for name, value in vars(found).items()}
+
+
+def pointing_targets(films: Sequence[Film]) -> PointingTargets:
+    """What the entries of tracks are about, in the batch with its rows one after another."""
+    return PointingTargets.of([(film.pointed, len(film.prompt), _visual(film)) for film in films], _longest(films))
+
+
+def news_counts(films: Sequence[Film], news: float) -> torch.Tensor:
+    """(films, n) how much each token counts as a label."""
+    return news_weights([(film.pointed, len(film.prompt)) for film in films], _longest(films), news)
+
+
+def _longest(films: Sequence[Film]) -> int:
+    return max(len(film.prompt) + len(film.answer) for film in films)
+
+
+def _visual(film: Film) -> list[int]:
+    """Where in its prompt a film's visual tokens are."""
+    return [place for place, token in enumerate(film.prompt) if token >= FIRST]

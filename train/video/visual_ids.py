@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import torch
 
+from magicvl.edge.plan import Plan
+
 FIRST = 1 << 24
 """The first visual token of film 0. No vocabulary is as large."""
 MOST = 1 << 16
@@ -21,6 +23,18 @@ def visual_ids(film: int, count: int) -> list[int]:
     if count > MOST:
         raise ValueError(f"{count:,} visual tokens in a film; at most {MOST:,} can be told apart")
     return [FIRST + film * MOST + number for number in range(count)]
+
+
+def visual_token(one: Plan, x: float, y: float) -> int | None:
+    """Which visual token of a frame shows a place in shares of its sides; None outside."""
+    across, down = x * one.resized[0], y * one.resized[1]
+    first = 0
+    for tile, (left, top, right, bottom) in enumerate(one.tile_boxes):
+        if tile != one.overview and left <= across < right and top <= down < bottom:
+            columns = (right - left) // one.unit
+            return first + int(down - top) // one.unit * columns + int(across - left) // one.unit
+        first += one.tile_tokens[tile]
+    return None
 
 
 class VisualTokens:

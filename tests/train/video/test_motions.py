@@ -18,7 +18,7 @@ from magicvl.train.video.films import Films
 from magicvl.train.video.motions import VERBS, Motion, MotionHead, MotionTargets, as_targets, motions
 from magicvl.train.video.run import run_captions
 from magicvl.train.video.settings import CaptionRun
-from magicvl.train.video.supervised import collate, collate_motions
+from magicvl.train.video.supervised import collate, motion_targets
 from magicvl.train.video.visual_ids import FIRST
 
 TIMES = 8
@@ -80,10 +80,10 @@ def test_verbs_are_those_of_the_description(style: str) -> None:
 
 def test_a_batch_points_at_the_visual_tokens(opened: tuple[Captioner, Films]) -> None:
     films = [opened[1][number] for number in range(4)]
-    batch, made = collate(films, 0), collate_motions(films)
-    ids = batch["input_ids"].flatten()[made["motion_places"]]
+    batch, made = collate(films, 0), motion_targets(films)
+    ids = batch["input_ids"].flatten()[made.places]
     each = [(film, motion) for film in films for motion in film.motions]
-    assert len(each) == len(ids) == len(made["motion_verbs"]) == len(made["motion_changes"]) > 4
+    assert len(each) == len(ids) == len(made.verbs) == len(made.changes) > 4
     assert ids.tolist() == [min(t for t in film.prompt if t >= FIRST) + motion.token for film, motion in each]
 
 
@@ -91,7 +91,7 @@ def test_the_head_learns_motions(learn: Callable[..., list[float]]) -> None:
     torch.manual_seed(0)
     states, head = torch.randn(12, 16), MotionHead(16)
     verbs, changes = torch.randint(len(VERBS), (12,)), torch.rand(12, 3) - 0.5
-    losses = learn(lambda: head(states, MotionTargets(torch.arange(12), verbs, changes)), head, 0.05, 80)
+    losses = learn(lambda: head(states, MotionTargets(torch.arange(12), verbs, changes))["motions"], head, 0.05, 80)
     assert losses[-1] < 0.2 * losses[0]
     assert Motion(0, 0, (0.0, 0.0, 0.0)).verb == VERBS.index("stands")
 
@@ -112,6 +112,6 @@ def test_a_run_learns_them_beside_the_description(
 
 
 def test_nobody_seen_is_a_loss_of_nothing() -> None:
-    loss = MotionHead(8)(torch.randn(4, 8, requires_grad=True), as_targets([]))
+    loss = MotionHead(8)(torch.randn(4, 8, requires_grad=True), as_targets([]))["motions"]
     loss.backward()
     assert float(loss.detach()) == 0

@@ -1,0 +1,144 @@
+"""Entries of tracks point at what they are about, and are learned beside the description."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from magicvl.edge.pixels import cut
+from magicvl.edge.plan import plan
+from magicvl.errors import UsageError
+from magicvl.train.run_log import read_log
+from magicvl.train.video.films import Film, Films
+from magicvl.train.video.pointing import PointingHead, PointingTargets, news_weights
+from magicvl.train.video.run import open_captioner, run_captions
+from magicvl.train.video.settings import CaptionRun, Clips, Style
+from magicvl.train.video.supervised import collate, news_counts, pointing_targets, weighted_loss
+from magicvl.train.video.visual_ids import FIRST
+
+
+@pytest.fixture(scope="module")
+def films(tiny_checkpoint: Path) -> Films:
+    """Twelve films of one to four shapes with tracks."""
+    clips = Clips(count=12, seed=3, styles=(Style("shapes/mixed"),), frames=(4, 6), tracks=True)
+    return open_captioner(tiny_checkpoint, clips, 0)[1]
+
+
+def _told(films: Films, film: Film) -> list[str]:
+    return films.processor.tokenizer.batch_decode([[token] for token in film.answer])
+
+
+def test_an_entry_is_where_the_answer_says_it(films: Films) -> None:
+    entries = 0
+    for film in (films[number] for number in range(len(films))):
+        told = _told(films, film)
+        for entry in film.pointed:
+            written = "".join(told[entry.begin : entry.marks + 3])
+            assert written.split()[1] == "".join(map(str, entry.digits))
+            assert (
+                0
+                <= entry.token // (len([t for t in film.prompt if t >= FIRST]) // len(film.times))
+                == (int(written.split()[0]) - 1)
+            )
+            entries += 1
+        first = {entry.begin for entry in film.pointed if all(entry.news)}
+        assert len(first) >= "".join(told).count('"track":"1')
+    assert entries > 60
+
+
+def test_an_entry_points_at_pixels_of_its_subject(films: Films) -> None:
+    looked = 0
+    for number in range(len(films)):
+        film, clip = films[number], films.clip(number)
+        one = plan(clip.width, clip.height, films.processor.grid, films.settings.budget)
+        side = films.processor.grid.unit
+        tokens = [
+            tile[y : y + side, x : x + side]
+            for seconds in film.times
+            for tile in cut(clip.picture(seconds), one)
+            for y in range(0, tile.shape[0], side)
+            for x in range(0, tile.shape[1], side)
+        ]
+        seen = [
+            (who, each) for who, subject in enumerate(clip.description(film.times).subjects) for each in subject.track
+        ]
+        assert len(seen) == len(film.pointed)
+        for (who, sighting), entry in zip(seen, film.pointed, strict=True):
+            if clip.subjects[who].name in ("ring", "wall"):
+                continue
+            colour = clip.film.players[who].track.at(sighting.time).colour
+            assert abs(tokens[entry.token].astype(int) - np.array(colour)).sum(-1).min() < 60
+            looked += 1
+    assert looked > 60
+
+
+def test_news_are_what_copying_does_not_give(films: Films) -> None:
+    film = next(films[number] for number in range(len(films)) if len(films[number].pointed) > 4)
+    counts = news_weights([(film.pointed, len(film.prompt))], len(film.prompt) + len(film.answer), 6.0)[0]
+    before = None
+    for entry in film.pointed:
+        new_track = before is None or entry.begin > before.marks + 9
+        for digit in range(3):
+            changed = new_track or before is None or entry.digits[digit] != before.digits[digit]
+            if not new_track:
+                assert counts[len(film.prompt) + entry.marks + digit] == (6.0 if changed else 1.0)
+        before = entry
+    assert set(counts.tolist()) == {1.0, 6.0}
+    assert int((counts == 6).sum()) == sum(sum(entry.news) for entry in film.pointed)
+
+
+def test_counts_of_one_are_the_plain_loss() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 5, 7), torch.tensor([[-100, 1, 2, 3, -100], [-100, -100, 4, 5, 6]])
+    plain = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+    torch.testing.assert_close(weighted_loss(logits, labels, torch.ones(2, 5)), plain)
+    one = torch.zeros(2, 5)
+    one[1, 3] = 2.0
+    wanted = torch.nn.functional.cross_entropy(logits[1, 2:3], labels[1, 3:4])
+    torch.testing.assert_close(weighted_loss(logits, labels, one), wanted)
+
+
+def test_the_head_learns_to_point(learn: Callable[..., list[float]], films: Films) -> None:
+    torch.manual_seed(0)
+    some = [films[0], films[1]]
+    batch, targets = collate(some, 0), pointing_targets(some)
+    assert (batch["input_ids"].flatten()[targets.visual[targets.visual >= 0]] >= FIRST).all()
+    assert len(news_counts(some, 2.0)) == 2
+    states, head = torch.randn(batch["input_ids"].numel(), 32), PointingHead(32)
+    losses = learn(lambda: sum(head(states, targets).values()), head, 0.02, 80)
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_no_entry_is_a_loss_of_nothing() -> None:
+    states = torch.randn(8, 16, requires_grad=True)
+    losses = PointingHead(16)(states, PointingTargets.of([((), 3, [0, 1])], 8))
+    sum(losses.values()).backward()
+    assert {name: float(loss.detach()) for name, loss in losses.items()} == {"pointing": 0, "digits": 0}
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_a_run_learns_it_beside_the_description(
+    optimiser: str, make_run: Callable[..., CaptionRun], clips: Clips, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    tracked = replace(clips, tracks=True)
+    standard = make_run().learning
+    plain = make_run(clips=tracked, learning=replace(standard, optimiser=optimiser))
+    for name, run in (("plain", plain), ("told", replace(plain, pointing=2.0))):
+        run_captions(run, tmp_path / name, base=tiny_checkpoint, resume=False)
+    first, other = (read_log(tmp_path / name / "log.jsonl")[1] for name in ("plain", "told"))
+    expected = first["loss"] + 2.0 * (other["pointing"] + other["digits"])
+    assert other["loss"] == pytest.approx(expected, rel=0.1) and other["pointing"] > 0.5
+    kept = {path.name for path in (tmp_path / "told" / "adapter").iterdir()}
+    assert kept == {path.name for path in (tmp_path / "plain" / "adapter").iterdir()}, "the head is no part of it"
+
+
+def test_what_cannot_be(make_run: Callable[..., CaptionRun]) -> None:
+    with pytest.raises(UsageError, match="pointing 1 must be at least 0, and 0 with rewards"):
+        make_run(kind="grpo", rows=6, pointing=1.0)
+    with pytest.raises(UsageError, match="one head at a time"):
+        make_run(motions=1.0, pointing=1.0)
+    with pytest.raises(UsageError, match="news 3 must be above 0, and 1 without pointing"):
+        make_run(news=3.0)

@@ -1,0 +1,160 @@
+"""Dense supervision of tracks: which visual token each entry is about, and what that token says of place and size.
+
+A track can be written without looking: most of its digits are those of the frame before, and a model that copies them
+has a low loss and sees nothing (LOG.md). So each entry's states must tell, among all visual tokens of the film, the one
+that shows the subject's middle in the entry's frame; that token's state must tell the three digits; and digits that
+are news, which copying does not give, weigh more in the description's own loss. The head is used in training only and
+is no part of an adapter.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from magicvl.edge.plan import Plan
+from magicvl.train.clips.clip import Clip
+from magicvl.train.clips.sightings import sightings
+from magicvl.train.video.visual_ids import visual_token
+
+DIGITS = 3
+"""Of an entry: column, row and size."""
+_TRACK = re.compile(r'"track":"([^"]*)"')
+_ENTRY = re.compile(r"([0-9]+) ([0-9])([0-9])([0-9])")
+_KEY = 64
+"""Width in which entries and visual tokens are held against one another."""
+
+
+@dataclass(frozen=True)
+class Pointed:
+    """An entry of a track, in tokens."""
+
+    begin: int
+    """Which of the answer's tokens it begins with."""
+    marks: int
+    """Which of them is its first digit of place; two more follow."""
+    token: int
+    """Which of the film's visual tokens shows the subject's middle."""
+    digits: tuple[int, int, int]
+    news: tuple[bool, bool, bool]
+    """Which of the digits are not those of the entry before; all of a track's first."""
+
+
+@dataclass(frozen=True)
+class PointingTargets:
+    """The `n` entries of a batch whose rows lie one after another."""
+
+    states: torch.Tensor
+    """(m,) where in the batch a token of an entry is, from its first to its row of place: what follows them is told by
+    the frame."""
+    entries: torch.Tensor
+    """(m,) which entry that is."""
+    visual: torch.Tensor
+    """(films, most) where the visual tokens of each film are; -1 where it has no more."""
+    films: torch.Tensor
+    """(n,) which film an entry is of."""
+    tokens: torch.Tensor
+    """(n,) which of its film's visual tokens it is about."""
+    digits: torch.Tensor
+    """(n, 3)"""
+
+    @staticmethod
+    def of(films: "Sequence[tuple[Sequence[Pointed], int, Sequence[int]]]", longest: int) -> "PointingTargets":
+        """Those of films in a batch whose rows are `longest` tokens: of each its entries, the place of its answer in
+        the row, and the places of its visual tokens."""
+        return _targets(films, longest)
+
+
+def pointed(clip: Clip, times: Sequence[float], one: Plan, spelled: Sequence[str]) -> tuple[Pointed, ...]:
+    """The entries of an answer with tracks, given as the texts of its tokens; all frames have the plan `one`."""
+    return tuple(_pointed(clip, times, one, spelled))
+
+
+def _pointed(clip: Clip, times: Sequence[float], one: Plan, spelled: Sequence[str]) -> Iterator[Pointed]:
+    starts, text = _starts(spelled)
+    for number, track in enumerate(_TRACK.finditer(text)):
+        before: tuple[str, ...] = ()
+        entries = _ENTRY.finditer(text, track.start(1), track.end(1))
+        for sighting, entry in zip(sightings(clip.film, number, times), entries, strict=True):
+            token = visual_token(one, sighting.x, sighting.y)
+            assert token is not None, "a sighting lies in its frame"
+            digits = entry[2], entry[3], entry[4]
+            news = [not before or old != new for old, new in zip(before or digits, digits, strict=True)]
+            before = digits
+            yield Pointed(
+                starts[entry.start(1)],
+                starts[entry.start(2)],
+                (int(entry[1]) - 1) * one.tokens + token,
+                (int(digits[0]), int(digits[1]), int(digits[2])),
+                (news[0], news[1], news[2]),
+            )
+
+
+def _starts(spelled: Sequence[str]) -> tuple[dict[int, int], str]:
+    """Which token begins at a character, and the whole text."""
+    starts, text = dict[int, int](), ""
+    for number, token in enumerate(spelled):
+        starts[len(text)] = number
+        text += token
+    return starts, text
+
+
+def _targets(films: Sequence[tuple[Sequence[Pointed], int, Sequence[int]]], longest: int) -> PointingTargets:
+    found = [(row, answer, entry) for row, (entries, answer, _) in enumerate(films) for entry in entries]
+    states = [
+        (row * longest + answer + place, number)
+        for number, (row, answer, entry) in enumerate(found)
+        for place in range(entry.begin, entry.marks + DIGITS - 1)
+    ]
+    most = max(len(visual) for _, _, visual in films)
+    rows = [[row * longest + place for place in visual] for row, (_, _, visual) in enumerate(films)]
+    return PointingTargets(
+        torch.tensor([state for state, _ in states], dtype=torch.long),
+        torch.tensor([number for _, number in states], dtype=torch.long),
+        torch.tensor([[*row, *[-1] * (most - len(row))] for row in rows], dtype=torch.long),
+        torch.tensor([row for row, _, _ in found], dtype=torch.long),
+        torch.tensor([entry.token for _, _, entry in found], dtype=torch.long),
+        torch.tensor([entry.digits for _, _, entry in found], dtype=torch.long).reshape(-1, DIGITS),
+    )
+
+
+class PointingHead(nn.Module):
+    """Reads both off the decoder's states, (all, width). It has matrices alone, so that Muon can teach it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.query, self.key = nn.Linear(width, _KEY, bias=False), nn.Linear(width, _KEY, bias=False)
+        self.digits = nn.Linear(width, DIGITS * 10, bias=False)
+
+    def forward(self, states: torch.Tensor, targets: PointingTargets) -> dict[str, torch.Tensor]:
+        """Mean cross-entropies in nats: `pointing`, of visual tokens among their film's, and `digits`."""
+        states = self.norm(states)
+        where = targets.entries.to(states.device)
+        films, tokens = targets.films.to(states.device), targets.tokens.to(states.device)
+        visual = targets.visual.to(states.device)
+        keys = self.key(states[visual.clamp(min=0)])
+        queries = self.query(states[targets.states.to(states.device)])
+        scores = (keys[films[where]] @ queries[:, :, None])[..., 0] / _KEY**0.5
+        scores = scores.masked_fill(visual[films[where]] < 0, -torch.inf)
+        # Nobody may be seen at all: the mean of nothing would be no number.
+        pointing = F.cross_entropy(scores, tokens[where], reduction="sum") / max(1, len(where))
+        shown = states[visual[films, tokens]]
+        digits = targets.digits.to(states.device).flatten()
+        said = self.digits(shown).view(-1, 10)
+        told = F.cross_entropy(said, digits, reduction="sum") / max(1, len(digits))
+        return {"pointing": pointing, "digits": told}
+
+
+def news_weights(films: Sequence[tuple[Sequence[Pointed], int]], longest: int, weight: float) -> torch.Tensor:
+    """(films, longest) how much each token of a batch counts as a label: digits that are news `weight`, all else 1."""
+    weights = torch.ones(len(films), longest)
+    for row, (entries, answer) in enumerate(films):
+        for entry in entries:
+            for digit, new in enumerate(entry.news):
+                if new:
+                    weights[row, answer + entry.marks + digit] = weight
+    return weights
