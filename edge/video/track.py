@@ -49,7 +49,9 @@ def write_track(track: Sequence[Sighting], times: Sequence[float]) -> str:
 
     Raises ValueError for a time of no frame.
     """
-    entries = (f"{times.index(each.time) + 1} {_marks(each)} {each.look}".rstrip() for each in track)
+    entries = (
+        f"{times.index(each.time) + 1} {marks(each.x, each.y, each.size)} {each.look}".rstrip() for each in track
+    )
     return "".join(f"{entry};" for entry in entries)
 
 
@@ -75,5 +77,6 @@ def _entries(text: str, times: Sequence[float]) -> Iterator[Sighting]:
         place = entry.end()
 
 
-def _marks(sighting: Sighting) -> str:
-    return "".join(str(min(9, max(0, int(10 * share)))) for share in (sighting.x, sighting.y, sighting.size))
+def marks(x: float, y: float, size: float) -> str:
+    """The three digits of shares as a Sighting has them."""
+    return "".join(str(min(9, max(0, int(10 * share)))) for share in (x, y, size))

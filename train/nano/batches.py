@@ -22,7 +22,7 @@ from magicvl.train.nano.config import Stage
 from magicvl.train.nano.dense import DenseTargets, dense_targets, join
 from magicvl.train.nano.drawing import draw
 from magicvl.train.nano.items import told_cells
-from magicvl.train.nano.questions import Question, choose_questions
+from magicvl.train.nano.questions import Question, Spot, choose_questions
 from magicvl.train.nano.scenes import STANDARD, Content, Scene, make_scene
 from magicvl.train.video.motions import MotionTargets
 
@@ -97,7 +97,17 @@ def draw_sample(
     width, height = (unit * side + rng.randint(-unit // 2, unit // 2 - 1) for side in (across, down))
     width, height = max(width, unit), max(height, unit)
     scene = make_scene(rng, width, height, content, held_out=held_out)
-    return Sample(scene, tuple(choose_questions(rng, scene, questions, weights)) if questions else ())
+    spots = _spots(scene) if questions and weights and weights.get("point") else ()
+    return Sample(scene, tuple(choose_questions(rng, scene, questions, weights, spots)) if questions else ())
+
+
+def _spots(scene: Scene) -> tuple[Spot, ...]:
+    """Where a scene's shapes come to lie, which is known when it is drawn."""
+    drawing, side = draw(scene), min(scene.width, scene.height)
+    return tuple(
+        Spot(x / scene.width, y / scene.height, 2 * radius / side)
+        for (x, y), radius in zip(drawing.centres, drawing.radii, strict=True)
+    )
 
 
 def collate(samples: Sequence[Sample], processor: MagicVLProcessor, question_tokens: int | None = None) -> Batch:

@@ -35,6 +35,8 @@ class Drawing:
     centres: tuple[tuple[float, float], ...]
     """Where each shape's middle is: x, y in px."""
     glyphs: tuple[Glyph, ...]
+    radii: tuple[float, ...]
+    """Half of the side of each shape's box before it is turned, in px."""
 
 
 def draw_scene(scene: Scene) -> Image.Image:
@@ -50,16 +52,15 @@ def draw(scene: Scene) -> Drawing:
     canvas = ImageDraw.Draw(picture)
     owners = Image.new("L", size)
     owned = ImageDraw.Draw(owners)
-    centres = tuple(
-        _draw_shape(rng, canvas, owned, number, shape, size) for number, shape in enumerate(scene.shapes, start=1)
-    )
+    spots = [_draw_shape(rng, canvas, owned, number, shape, size) for number, shape in enumerate(scene.shapes, start=1)]
     glyphs = [
         glyph
         for number, printed in enumerate(scene.prints, start=len(scene.shapes) + 1)
         for glyph in _draw_print(rng, canvas, owned, scene, number, printed, size)
     ]
     owners = owners.resize((scene.width, scene.height), Image.Resampling.NEAREST)
-    return Drawing(_camera(rng, picture.reduce(_OVER)), owners, centres, tuple(glyphs))
+    centres, radii = tuple((x, y) for x, y, _ in spots), tuple(radius for _, _, radius in spots)
+    return Drawing(_camera(rng, picture.reduce(_OVER)), owners, centres, tuple(glyphs), radii)
 
 
 def _shade(rng: random.Random, colour: str, spread: int) -> Rgb:
@@ -107,8 +108,8 @@ def _draw_shape(
     number: int,
     shape: Shape,
     size: tuple[int, int],
-) -> tuple[float, float]:
-    """Draws it and returns its middle in px of the finished picture."""
+) -> tuple[float, float, float]:
+    """Draws it and returns its middle and its radius in px of the finished picture."""
     cell_width, cell_height = size[0] / 3, size[1] / 3
     small = min(size) < 64 * _OVER
     room = min(size) if small else min(cell_width, cell_height)
@@ -121,7 +122,7 @@ def _draw_shape(
     turn = math.radians(rng.uniform(-12, 12))
     for pen, ink in ((canvas, fill), (owned, number)):
         paint_shape(pen, shape.kind, (x, y), radius, turn, ink)
-    return x / _OVER, y / _OVER
+    return x / _OVER, y / _OVER, radius / _OVER
 
 
 def paint_shape(

@@ -2,9 +2,10 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from magicvl.edge.video.track import marks
 from magicvl.train.nano.scenes import COLOURS, POSITIONS, SHAPES, Print, Scene, Shape
 
 
@@ -13,20 +14,40 @@ class Question:
     """One question about one picture."""
 
     task: str
-    """colour, shape, count, position, layout, relation, size, background, exists, caption, number or word."""
+    """colour, shape, count, position, layout, relation, size, background, exists, caption, number, word or point."""
     prompt: str
     answer: str
     """Counts and places name what they are about before they say where it is ("star top left, star right: 2"): the
     words to look up stand right before the place, which is learned in a fraction of the steps (LOG.md)."""
 
 
-def all_questions(rng: random.Random, scene: Scene) -> list[Question]:
-    """Every question that has one right answer, each in a phrasing drawn by `rng`."""
-    return [question for ask in _ASKERS for question in ask(rng, scene)]
+@dataclass(frozen=True)
+class Spot:
+    """Where a shape is drawn, which its scene does not know."""
+
+    x: float
+    """Of its middle, in shares of the picture's width."""
+    y: float
+    """In shares of its height."""
+    size: float
+    """Its longer side in shares of the picture's shorter one."""
+
+
+def all_questions(rng: random.Random, scene: Scene, spots: Sequence[Spot] = ()) -> list[Question]:
+    """Every question that has one right answer, each in a phrasing drawn by `rng`.
+
+    Where `spots` say where the scene's shapes are drawn, they may be pointed at.
+    """
+    asked = [question for ask in _ASKERS for question in ask(rng, scene)]
+    return [*asked, *_point(rng, scene, spots)] if spots else asked
 
 
 def choose_questions(
-    rng: random.Random, scene: Scene, most: int, weights: Mapping[str, float] | None = None
+    rng: random.Random,
+    scene: Scene,
+    most: int,
+    weights: Mapping[str, float] | None = None,
+    spots: Sequence[Spot] = (),
 ) -> list[Question]:
     """At most `most` different questions, tasks drawn by weight so that rare ones are not drowned.
 
@@ -34,7 +55,7 @@ def choose_questions(
     """
     weights = WEIGHTS | dict(weights or {})
     by_task: dict[str, list[Question]] = {}
-    for question in all_questions(rng, scene):
+    for question in all_questions(rng, scene, spots):
         if weights[question.task]:
             by_task.setdefault(question.task, []).append(question)
     chosen: list[Question] = []
@@ -49,6 +70,7 @@ def choose_questions(
 WEIGHTS = {
     "colour": 2.5, "shape": 2.5, "count": 8.0, "position": 9.0, "layout": 6.0, "relation": 0.5, "size": 0.5,
     "background": 0.3, "exists": 1.0, "caption": 0.5, "number": 8.0, "word": 0.5,
+    "point": 0.0,
 }  # fmt: skip
 """How often tasks are asked beside each other."""
 
@@ -189,6 +211,21 @@ def _layout(rng: random.Random, scene: Scene) -> Iterator[Question]:
     if shapes:
         phrase = rng.choice(("Where is everything?", "List the shapes and their places.", "What is where?"))
         yield Question("layout", phrase, ", ".join(_item(shape) for shape in shapes))
+
+
+def _point(rng: random.Random, scene: Scene, spots: Sequence[Spot]) -> Iterator[Question]:
+    """Places to a tenth, in the digits of a film's tracks (magicvl.edge.video.track)."""
+    where = {id(shape): marks(spot.x, spot.y, spot.size) for shape, spot in zip(scene.shapes, spots, strict=True)}
+    if not _placed(scene):
+        return
+    phrase = rng.choice(("Point at the {}.", "Point to the {}."))
+    for shape in _only(scene, lambda s: s.kind):
+        yield Question("point", phrase.format(shape.kind), f"{shape.kind} {where[id(shape)]}")
+    for shape in _only(scene, lambda s: (s.colour, s.kind)):
+        name = f"{shape.colour} {shape.kind}"
+        yield Question("point", phrase.format(name), f"{name} {where[id(shape)]}")
+    told = [f"{s.colour} {s.kind} {where[id(s)]}" for s in sorted(scene.shapes, key=lambda s: s.cell)]
+    yield Question("point", rng.choice(("Point at everything.", "Point to everything.")), ", ".join(told))
 
 
 _ASKERS: tuple[Callable[[random.Random, Scene], Iterator[Question]], ...] = (

@@ -3,7 +3,11 @@
 import random
 import re
 
-from magicvl.train.nano.questions import all_questions, caption, choose_questions, plural
+import numpy as np
+
+from magicvl.train.nano.batches import draw_sample
+from magicvl.train.nano.drawing import draw
+from magicvl.train.nano.questions import WEIGHTS, all_questions, caption, choose_questions, plural
 from magicvl.train.nano.scenes import POSITIONS, Print, Scene, Shape, make_scene
 
 SCENE = Scene(
@@ -116,3 +120,39 @@ def test_caption_counts_in_words() -> None:
     scene = Scene(96, 96, "pink", "plain", tuple(Shape("cross", "black", i, 0.5) for i in range(4)), (), 0, False)
     assert caption(scene) == "four black crosses on a pink background"
     assert not re.search(r"\d", caption(scene))
+
+
+def test_what_is_pointed_at_is_there() -> None:
+    """The digits' cell of the picture has the shape's own px in its middle or near it."""
+    pointed = 0
+    for seed in range(60):
+        sample = draw_sample(f"point {seed}", 5, 4, 30, weights={"point": 50.0})
+        drawing = draw(sample.scene)
+        owners = np.asarray(drawing.owners)
+        asked = [question for question in sample.questions if question.task == "point"]
+        for question in asked:
+            for item in question.answer.split(", "):
+                words, digits = item.rsplit(" ", 1)
+                x, y, size = (int(digit) for digit in digits)
+                # Any px of the tenth that the middle is in: a ring has none there.
+                height, width = owners.shape
+                cell = owners[int(y / 10 * height) : int((y + 1) / 10 * height) + 1, int(x / 10 * width) :][
+                    :, : width // 10 + 1
+                ]
+                numbers = {
+                    number
+                    for number, shape in enumerate(sample.scene.shapes, start=1)
+                    if words in (shape.kind, f"{shape.colour} {shape.kind}")
+                }
+                kind = words.rpartition(" ")[2]
+                if kind != "ring":
+                    assert any(number in cell for number in numbers), (question, seed)
+                assert 0 < size < 10
+                pointed += 1
+        assert {question.answer.count(",") + 1 for question in asked} <= {1, len(sample.scene.shapes)}
+    assert pointed > 100
+
+
+def test_nothing_is_pointed_at_unless_asked_for() -> None:
+    assert WEIGHTS["point"] == 0
+    assert all(question.task != "point" for seed in range(20) for question in all_questions(random.Random(seed), SCENE))
