@@ -65,7 +65,8 @@ class InOrderTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The run's."""
         if self._muon and self.optimizer is None:
-            trained = [each for each in self.model.parameters() if each.requires_grad]
+            ours: Any = self.model
+            trained = [each for each in ours.parameters() if each.requires_grad]
             self.optimizer = Muon(trained, self.args.learning_rate, self.args.weight_decay)
         made: torch.optim.Optimizer = super().create_optimizer(model)
         return made

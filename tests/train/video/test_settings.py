@@ -22,7 +22,7 @@ def test_a_config_that_comes_along_is_sound(name: str) -> None:
     run = read_run(find_run(name))
     assert run.steps * run.samples >= 384 and run.name == name
     assert run.kind == ("grpo" if name.endswith("grpo") else "supervised")
-    before_the_arms = name.endswith(("warm-up", "follow", "motions", "stills", "tracks"))
+    before_the_arms = name.endswith(("warm-up", "follow", "motions", "tracks"))
     assert run.clips.count <= 1500 or before_the_arms, "1.5 k samples, as in the paper"
 
 
