@@ -62,10 +62,25 @@ class PointingTargets:
     """(n, 3)"""
 
     @staticmethod
-    def of(films: "Sequence[tuple[Sequence[Pointed], int, Sequence[int]]]", longest: int) -> "PointingTargets":
+    def of(films: Sequence[tuple[Sequence[Pointed], int, Sequence[int]]], longest: int) -> "PointingTargets":
         """Those of films in a batch whose rows are `longest` tokens: of each its entries, the place of its answer in
         the row, and the places of its visual tokens."""
-        return _targets(films, longest)
+        found = [(row, answer, entry) for row, (entries, answer, _) in enumerate(films) for entry in entries]
+        states = [
+            (row * longest + answer + place, number)
+            for number, (row, answer, entry) in enumerate(found)
+            for place in range(entry.begin, entry.marks + DIGITS - 1)
+        ]
+        most = max(len(visual) for _, _, visual in films)
+        rows = [[row * longest + place for place in visual] for row, (_, _, visual) in enumerate(films)]
+        return PointingTargets(
+            torch.tensor([state for state, _ in states], dtype=torch.long),
+            torch.tensor([number for _, number in states], dtype=torch.long),
+            torch.tensor([[*row, *[-1] * (most - len(row))] for row in rows], dtype=torch.long),
+            torch.tensor([row for row, _, _ in found], dtype=torch.long),
+            torch.tensor([entry.token for _, _, entry in found], dtype=torch.long),
+            torch.tensor([entry.digits for _, _, entry in found], dtype=torch.long).reshape(-1, DIGITS),
+        )
 
 
 def pointed(clip: Clip, times: Sequence[float], one: Plan, spelled: Sequence[str]) -> tuple[Pointed, ...]:
@@ -100,25 +115,6 @@ def _starts(spelled: Sequence[str]) -> tuple[dict[int, int], str]:
         starts[len(text)] = number
         text += token
     return starts, text
-
-
-def _targets(films: Sequence[tuple[Sequence[Pointed], int, Sequence[int]]], longest: int) -> PointingTargets:
-    found = [(row, answer, entry) for row, (entries, answer, _) in enumerate(films) for entry in entries]
-    states = [
-        (row * longest + answer + place, number)
-        for number, (row, answer, entry) in enumerate(found)
-        for place in range(entry.begin, entry.marks + DIGITS - 1)
-    ]
-    most = max(len(visual) for _, _, visual in films)
-    rows = [[row * longest + place for place in visual] for row, (_, _, visual) in enumerate(films)]
-    return PointingTargets(
-        torch.tensor([state for state, _ in states], dtype=torch.long),
-        torch.tensor([number for _, number in states], dtype=torch.long),
-        torch.tensor([[*row, *[-1] * (most - len(row))] for row in rows], dtype=torch.long),
-        torch.tensor([row for row, _, _ in found], dtype=torch.long),
-        torch.tensor([entry.token for _, _, entry in found], dtype=torch.long),
-        torch.tensor([entry.digits for _, _, entry in found], dtype=torch.long).reshape(-1, DIGITS),
-    )
 
 
 class PointingHead(nn.Module):
