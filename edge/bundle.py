@@ -227,7 +227,7 @@ def lock_from_json(data: dict[str, Any]) -> Lock:
         report=dict(data.get("report", {})),
         parity=dict(data.get("parity", {})),
         lora_scale=_finite(data.get("lora_scale", 1.0)),
-        film_tracks=data.get("film_tracks", False) is True,
+        film_tracks=_flag(data.get("film_tracks", False)),
     )
     try:
         lock.grid  # noqa: B018 - its own check is what is wanted
@@ -252,6 +252,12 @@ def sha256(path: Path) -> str:
 
 def _roles(files: dict[str, Any]) -> list[str]:
     return ["llm", "mmproj", *(role for role in ("lora", "caption_lora") if role in files)]
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
 
 
 def _finite(value: Any) -> float:

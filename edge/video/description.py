@@ -111,7 +111,11 @@ def schema(times: Sequence[float], *, tracks: bool = False) -> dict[str, Any]:
     subject = {
         "name": words,
         "attributes": {"type": "array", "items": words, "maxItems": MOST_ATTRIBUTES},
-        **({"track": {"type": "string", "pattern": f"^{track_pattern(len(times))}$"}} if _has(tracks, times) else {}),
+        **(
+            {"track": {"type": "string", "pattern": f"^{track_pattern(len(times))}$"}}
+            if _has_tracks(tracks, times)
+            else {}
+        ),
         "actions": {"type": "array", "items": {"anyOf": spans}, "maxItems": MOST_ACTIONS},
     }
     caption = {"type": "string", "minLength": 1, "maxLength": MOST_CAPTION_CHARACTERS}
@@ -128,7 +132,7 @@ def write(description: Description, times: Sequence[float] = (), *, tracks: bool
         {
             "name": subject.name,
             "attributes": list(subject.attributes),
-            **({"track": write_track(subject.track, times)} if _has(tracks, times) else {}),
+            **({"track": write_track(subject.track, times)} if _has_tracks(tracks, times) else {}),
             "actions": [
                 {"from": _shown(each.times[0]), "to": _shown(each.times[-1]), "action": each.action}
                 for each in subject.actions
@@ -148,7 +152,7 @@ def read(text: str, times: Sequence[float], *, tracks: bool = False) -> Descript
         found = _object(json.loads(text), ("subjects", "caption"))
         subjects = _list(found["subjects"], MOST_SUBJECTS)
         caption = _words(found["caption"], MOST_CAPTION_CHARACTERS)
-        return Description(tuple(_subject(each, times, _has(tracks, times)) for each in subjects), caption)
+        return Description(tuple(_subject(each, times, _has_tracks(tracks, times)) for each in subjects), caption)
     except (ValueError, RecursionError) as error:
         raise EngineError(f"the answer of {len(text):,} characters is no description of a film: {error}") from error
 
@@ -163,7 +167,7 @@ def _subject(found: object, times: Sequence[float], tracked: bool) -> Subject:
     )
 
 
-def _has(tracks: bool, times: Sequence[float]) -> bool:
+def _has_tracks(tracks: bool, times: Sequence[float]) -> bool:
     """Whether descriptions of frames of those times have tracks."""
     return tracks and len(times) <= MOST_FRAMES
 

@@ -16,7 +16,8 @@ from itertools import pairwise
 MOST_FRAMES = 48
 """Of a window whose subjects are tracked: each makes the grammar longer, which has its bound."""
 _LOOK = r"(?: [a-z]{1,12}){0,2}"
-_ENTRY = re.compile(rf"([1-9][0-9]*) ([0-9])([0-9])([0-9])({_LOOK});")
+ENTRY = re.compile(rf"([1-9][0-9]*) ([0-9])([0-9])([0-9])({_LOOK});")
+"""Groups: the frame's number, three digits, what it looks like with a space before it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def read_track(text: str, times: Sequence[float]) -> tuple[Sighting, ...]:
 def _entries(text: str, times: Sequence[float]) -> Iterator[Sighting]:
     place = 0
     while place < len(text):
-        entry = _ENTRY.match(text, place)
+        entry = ENTRY.match(text, place)
         if entry is None or int(entry[1]) > len(times):
             raise ValueError(f"no sighting in one of {len(times)} frames: {text[place : place + 24]!r}")
         column, row, size = (round(int(entry[group]) / 10 + 0.05, 2) for group in (2, 3, 4))

@@ -200,3 +200,15 @@ def test_a_lock_of_the_time_before_policies_still_loads(bundle: Bundle) -> None:
         del data["pieces"][key]
     del data["vision"]["projector"]
     assert lock_from_json(data) == bundle.lock
+
+
+def test_a_lock_says_whether_films_have_tracks_in_true_or_false(bundle: Bundle) -> None:
+    path = bundle.directory / "magicvl.json"
+    lock = json.loads(path.read_text())
+    path.write_text(json.dumps(lock | {"film_tracks": True}))
+    assert read_bundle(bundle.directory).lock.film_tracks
+    path.write_text(json.dumps({key: value for key, value in lock.items() if key != "film_tracks"}))
+    assert not read_bundle(bundle.directory).lock.film_tracks
+    path.write_text(json.dumps(lock | {"film_tracks": "yes"}))
+    with pytest.raises(BundleError, match=r"magicvl\.json: damaged \('yes' is neither true nor false\)"):
+        read_bundle(bundle.directory)

@@ -94,7 +94,9 @@ class Films:
         clip = self.clip(number)
         times = self.times(number, clip)
         one = plan(clip.width, clip.height, self.processor.grid, self.settings.budget)
-        answer = answer_ids(write(clip.description(times), times, tracks=self.settings.tracks), self.processor)
+        description, tracks = clip.description(times), self.settings.tracks
+        answer = answer_ids(write(description, times, tracks=tracks), self.processor)
+        spelled = self.processor.tokenizer.batch_decode([[token] for token in answer[:-1]]) if tracks else []
         return Film(
             number=number,
             times=times,
@@ -102,10 +104,8 @@ class Films:
             answer=answer,
             reference=clip.reference(times),
             motions=motions(clip, times, one),
-            tracks=self.settings.tracks,
-            pointed=pointed(
-                clip, times, one, self.processor.tokenizer.batch_decode([[token] for token in answer[:-1]])
-            ),
+            tracks=tracks,
+            pointed=tuple(pointed(description, one, spelled)) if tracks else (),
         )
 
     def _prompt(self, number: int, one: Plan, times: tuple[float, ...]) -> list[int]:

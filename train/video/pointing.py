@@ -16,14 +16,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from magicvl.edge.plan import Plan
-from magicvl.train.clips.clip import Clip
-from magicvl.train.clips.sightings import sightings
+from magicvl.edge.video.description import Description
+from magicvl.edge.video.track import ENTRY
 from magicvl.train.video.visual_ids import visual_token
 
 DIGITS = 3
 """Of an entry: column, row and size."""
 _TRACK = re.compile(r'"track":"([^"]*)"')
-_ENTRY = re.compile(r"([0-9]+) ([0-9])([0-9])([0-9])")
 _KEY = 64
 """Width in which entries and visual tokens are held against one another."""
 
@@ -83,17 +82,16 @@ class PointingTargets:
         )
 
 
-def pointed(clip: Clip, times: Sequence[float], one: Plan, spelled: Sequence[str]) -> tuple[Pointed, ...]:
-    """The entries of an answer with tracks, given as the texts of its tokens; all frames have the plan `one`."""
-    return tuple(_pointed(clip, times, one, spelled))
+def pointed(description: Description, one: Plan, spelled: Sequence[str]) -> Iterator[Pointed]:
+    """The entries of an answer that says a description with its tracks, given as the texts of its tokens.
 
-
-def _pointed(clip: Clip, times: Sequence[float], one: Plan, spelled: Sequence[str]) -> Iterator[Pointed]:
+    All frames have the plan `one`.
+    """
     starts, text = _starts(spelled)
-    for number, track in enumerate(_TRACK.finditer(text)):
+    for subject, track in zip(description.subjects, _TRACK.finditer(text), strict=True):
         before: tuple[str, ...] = ()
-        entries = _ENTRY.finditer(text, track.start(1), track.end(1))
-        for sighting, entry in zip(sightings(clip.film, number, times), entries, strict=True):
+        entries = ENTRY.finditer(text, track.start(1), track.end(1))
+        for sighting, entry in zip(subject.track, entries, strict=True):
             token = visual_token(one, sighting.x, sighting.y)
             assert token is not None, "a sighting lies in its frame"
             digits = entry[2], entry[3], entry[4]

@@ -92,14 +92,17 @@ class HeadTrainer(InOrderTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Of the description, its tokens by the batch's `counts` if there are some, and by weight those of the head."""
+        """Of the description, by the batch's `label_weights` if it has some, and by their weights those of the head."""
         inputs = dict(inputs)
-        targets, counts = inputs.pop("targets"), inputs.pop("counts", None)
+        targets, label_weights = inputs.pop("targets"), inputs.pop("label_weights", None)
         inputs["output_hidden_states"] = True
-        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         steps = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
-        if counts is not None:
-            loss = weighted_loss(outputs.logits, inputs["labels"], counts) / steps
+        if label_weights is None:
+            loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        else:
+            labels = inputs.pop("labels")
+            outputs = model(**inputs)
+            loss = weighted_loss(outputs.logits, labels, label_weights) / steps
         states = outputs.hidden_states[self._middle].flatten(0, 1)
         losses = self._head(model)(states, targets)
         self._losses = {name: float(each.detach()) for name, each in losses.items()}
@@ -124,13 +127,13 @@ class HeadTrainer(InOrderTrainer):
         return head
 
 
-def weighted_loss(logits: torch.Tensor, labels: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy in nats of the next tokens, each by how much it counts: (rows, n), logits (rows, n, words)."""
+def weighted_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Weighted mean of the next tokens' cross-entropies in nats: all (rows, n), logits (rows, n, words)."""
     after = labels[:, 1:]
     each = F.cross_entropy(
         logits[:, :-1].float().flatten(0, 1), after.flatten(), reduction="none", ignore_index=IGNORED
     )
-    shares = (counts[:, 1:] * (after != IGNORED)).flatten()
+    shares = (weights[:, 1:] * (after != IGNORED)).flatten()
     return (each * shares).sum() / shares.sum()
 
 
@@ -151,7 +154,7 @@ def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run:
         if run.motions:
             made["targets"] = motion_targets(its)
         if run.pointing:
-            made |= {"targets": pointing_targets(its), "counts": news_counts(its, run.news)}
+            made |= {"targets": pointing_targets(its), "label_weights": label_weights(its, run.news)}
         return made
 
     return kind(
@@ -215,8 +218,8 @@ def pointing_targets(films: Sequence[Film]) -> PointingTargets:
     return PointingTargets.of([(film.pointed, len(film.prompt), _visual(film)) for film in films], _longest(films))
 
 
-def news_counts(films: Sequence[Film], news: float) -> torch.Tensor:
-    """(films, n) how much each token counts as a label."""
+def label_weights(films: Sequence[Film], news: float) -> torch.Tensor:
+    """(films, n) how much each token counts as a label: digits that are news `news`, all else 1."""
     return news_weights([(film.pointed, len(film.prompt)) for film in films], _longest(films), news)
 
 

@@ -37,9 +37,7 @@ def test_the_pattern_takes_what_is_read_and_nothing_else(text: str) -> None:
         assert PATTERN.fullmatch(text)
 
 
-@given(
-    x=st.floats(0, 1, exclude_max=True), y=st.floats(0, 1, exclude_max=True), size=st.floats(0, 5)
-)  # fmt: skip
+@given(x=st.floats(0, 1, exclude_max=True), y=st.floats(0, 1, exclude_max=True), size=st.floats(0, 5))
 def test_a_digit_is_right_to_a_twentieth(x: float, y: float, size: float) -> None:
     (read,) = read_track(write_track([Sighting(2.0, x, y, size, "red")], TIMES), TIMES)
     assert (read.time, read.look) == (2.0, "red")

@@ -16,7 +16,7 @@ from magicvl.train.video.films import Film, Films
 from magicvl.train.video.pointing import PointingHead, PointingTargets, news_weights
 from magicvl.train.video.run import open_captioner, run_captions
 from magicvl.train.video.settings import CaptionRun, Clips, Style
-from magicvl.train.video.supervised import collate, news_counts, pointing_targets, weighted_loss
+from magicvl.train.video.supervised import collate, label_weights, pointing_targets, weighted_loss
 from magicvl.train.video.visual_ids import FIRST
 
 
@@ -90,7 +90,7 @@ def test_news_are_what_copying_does_not_give(films: Films) -> None:
     assert int((counts == 6).sum()) == sum(sum(entry.news) for entry in film.pointed)
 
 
-def test_counts_of_one_are_the_plain_loss() -> None:
+def test_weights_of_one_are_the_plain_loss() -> None:
     torch.manual_seed(0)
     logits, labels = torch.randn(2, 5, 7), torch.tensor([[-100, 1, 2, 3, -100], [-100, -100, 4, 5, 6]])
     plain = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
@@ -106,7 +106,7 @@ def test_the_head_learns_to_point(learn: Callable[..., list[float]], films: Film
     some = [films[0], films[1]]
     batch, targets = collate(some, 0), pointing_targets(some)
     assert (batch["input_ids"].flatten()[targets.visual[targets.visual >= 0]] >= FIRST).all()
-    assert len(news_counts(some, 2.0)) == 2
+    assert len(label_weights(some, 2.0)) == 2
     states, head = torch.randn(batch["input_ids"].numel(), 32), PointingHead(32)
     losses = learn(lambda: sum(head(states, targets).values()), head, 0.02, 80)
     assert losses[-1] < 0.5 * losses[0]
