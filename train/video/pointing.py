@@ -2,11 +2,12 @@
 
 A track can be written without looking: most of its digits are those of the frame before, and a model that copies them
 has a low loss and sees nothing (LOG.md). So each entry's states must tell, among all visual tokens of the film, the one
-that shows the subject's middle in the entry's frame; that token's state must tell the three digits; and digits that
-are news, which copying does not give, weigh more in the description's own loss. The head is used in training only and
-is no part of an adapter.
+that shows the subject's middle in the entry's frame; that token's state must tell the three digits; digits that are
+news, which copying does not give, weigh more in the description's own loss; and some films are read with wrong digits
+in place of those before, so that none can be copied. The head is used in training only and is no part of an adapter.
 """
 
+import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -152,3 +153,19 @@ def news_weights(films: Sequence[tuple[Sequence[Pointed], int]], longest: int, w
                 if new:
                     weights[row, answer + entry.marks + digit] = weight
     return weights
+
+
+def wrong_digits(entries: Sequence[Pointed], rng: random.Random) -> list[list[int]]:
+    """What entries are read with in place of their three digits, so that copying gives none of them.
+
+    Of columns, rows and sizes each, either all are moved by as much (around the end), so that a track is as steady as a
+    true one, or each is drawn anew.
+    """
+    ways = [(rng.random() < 0.5, rng.randrange(1, 10)) for _ in range(DIGITS)]
+    return [
+        [
+            (digit + (by if together else rng.randrange(10))) % 10
+            for digit, (together, by) in zip(entry.digits, ways, strict=True)
+        ]
+        for entry in entries
+    ]

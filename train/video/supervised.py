@@ -18,7 +18,7 @@ from magicvl.train.curriculum.conversation import IGNORED
 from magicvl.train.muon import Muon
 from magicvl.train.video.films import Film, Films
 from magicvl.train.video.motions import MotionHead, MotionTargets, as_targets
-from magicvl.train.video.pointing import PointingHead, PointingTargets, news_weights
+from magicvl.train.video.pointing import DIGITS, PointingHead, PointingTargets, news_weights, wrong_digits
 from magicvl.train.video.settings import CaptionRun
 from magicvl.train.video.visual_ids import FIRST
 
@@ -141,6 +141,7 @@ def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run:
     """The trainer; `model` is PEFT's around a Captioner, `arguments` are TrainingArguments'."""
     rows, pad = arguments["per_device_train_batch_size"], films.processor.tokenizer.pad_token_id
     width = model.get_base_model().config.text_config.hidden_size
+    digits = films.processor.tokenizer.convert_tokens_to_ids(list("0123456789"))
     kind: Callable[..., InOrderTrainer] = InOrderTrainer
     if run.motions:
         kind = partial(HeadTrainer, head=MotionHead(width), weights={"motions": run.motions})
@@ -155,6 +156,7 @@ def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run:
             made["targets"] = motion_targets(its)
         if run.pointing:
             made |= {"targets": pointing_targets(its), "label_weights": label_weights(its, run.news)}
+            mislead(made, its, run, digits)
         return made
 
     return kind(
@@ -221,6 +223,22 @@ def pointing_targets(films: Sequence[Film]) -> PointingTargets:
 def label_weights(films: Sequence[Film], news: float) -> torch.Tensor:
     """(films, n) how much each token counts as a label: digits that are news `news`, all else 1."""
     return news_weights([(film.pointed, len(film.prompt)) for film in films], _longest(films), news)
+
+
+def mislead(batch: dict[str, Any], films: Sequence[Film], run: CaptionRun, digits: Sequence[int]) -> None:
+    """Gives the run's share of a batch's films wrong digits to read, and no labels that count but the true ones.
+
+    `digits` are the tokens of 0 to 9. A film is misled alike whenever it comes.
+    """
+    for row, film in enumerate(films):
+        rng = random.Random(f"{run.seed} misled {film.number}")
+        if rng.random() >= run.misled or not film.pointed:
+            continue
+        places = [len(film.prompt) + entry.marks + which for entry in film.pointed for which in range(DIGITS)]
+        read = [digit for entry in wrong_digits(film.pointed, rng) for digit in entry]
+        batch["input_ids"][row, places] = torch.tensor([digits[each] for each in read])
+        batch["label_weights"][row] = 0.0
+        batch["label_weights"][row, places] = run.news
 
 
 def _longest(films: Sequence[Film]) -> int:

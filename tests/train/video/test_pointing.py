@@ -1,5 +1,6 @@
 """Entries of tracks point at what they are about, and are learned beside the description."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,10 @@ from magicvl.edge.plan import plan
 from magicvl.errors import UsageError
 from magicvl.train.run_log import read_log
 from magicvl.train.video.films import Film, Films
-from magicvl.train.video.pointing import PointingHead, PointingTargets, news_weights
+from magicvl.train.video.pointing import PointingHead, PointingTargets, news_weights, wrong_digits
 from magicvl.train.video.run import open_captioner, run_captions
-from magicvl.train.video.settings import CaptionRun, Clips, Style
-from magicvl.train.video.supervised import collate, label_weights, pointing_targets, weighted_loss
+from magicvl.train.video.settings import CaptionRun, Clips, Learning, Style
+from magicvl.train.video.supervised import collate, label_weights, mislead, pointing_targets, weighted_loss
 from magicvl.train.video.visual_ids import FIRST
 
 
@@ -88,6 +89,47 @@ def test_news_are_what_copying_does_not_give(films: Films) -> None:
         before = entry
     assert set(counts.tolist()) == {1.0, 6.0}
     assert int((counts == 6).sum()) == sum(sum(entry.news) for entry in film.pointed)
+
+
+def test_a_misled_film_can_be_copied_from_nowhere(films: Films) -> None:
+    some = [film for film in (films[number] for number in range(len(films))) if film.pointed][:6]
+    true, read = collate(some, 0), collate(some, 0)
+    weights = label_weights(some, 3.0)
+    digits = films.processor.tokenizer.convert_tokens_to_ids(list("0123456789"))
+    run = CaptionRun("a run", "supervised", films.settings, Learning(1e-3), 1, 1, pointing=1.0, news=3.0, misled=0.5)
+    batch = read | {"label_weights": weights}
+    mislead(batch, some, run, digits)
+    changed = [bool((true["input_ids"][row] != read["input_ids"][row]).any()) for row in range(len(some))]
+    assert 0 < sum(changed) < len(some)
+    torch.testing.assert_close(true["labels"], read["labels"])
+    for row, film in enumerate(some):
+        places = [len(film.prompt) + entry.marks + which for entry in film.pointed for which in range(3)]
+        # The truth is learned there, whatever is read.
+        told = [digits.index(int(each)) for each in read["labels"][row, places]]
+        assert told == [digit for entry in film.pointed for digit in entry.digits]
+        if not changed[row]:
+            torch.testing.assert_close(weights[row], label_weights(some, 3.0)[row])
+            continue
+        differing = (true["input_ids"][row] != read["input_ids"][row]).nonzero()[:, 0].tolist()
+        assert set(differing) <= set(places)
+        assert len(differing) > 0.8 * len(places)
+        assert weights[row].nonzero()[:, 0].tolist() == places
+        assert set(read["input_ids"][row, places].tolist()) <= set(digits)
+    again = collate(some, 0) | {"label_weights": label_weights(some, 3.0)}
+    mislead(again, some, run, digits)
+    torch.testing.assert_close(again["input_ids"], batch["input_ids"])
+
+
+def test_half_of_what_a_film_is_misled_by_is_steady(films: Films) -> None:
+    film = max((films[number] for number in range(len(films))), key=lambda film: len(film.pointed))
+    steady = 0
+    for seed in range(60):
+        wrong = wrong_digits(film.pointed, random.Random(seed))
+        for which in range(3):
+            moved = {(each[which] - entry.digits[which]) % 10 for each, entry in zip(wrong, film.pointed, strict=True)}
+            steady += len(moved) == 1
+            assert moved != {0}
+    assert 60 < steady < 120
 
 
 def test_weights_of_one_are_the_plain_loss() -> None:
