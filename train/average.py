@@ -19,8 +19,8 @@ def average(models: Sequence[Path], output: Path, weights: Sequence[float] = ())
     """Writes the checkpoint of the mean of checkpoints or bundles, with the first one's processor; returns it.
 
     `weights` say how much each counts beside the others; without them all count alike. Raises UsageError for fewer than
-    two, for models of different shapes, vocabularies or words around tiles, for weights that are not one above 0 for
-    each model, and where `output` exists.
+    two, for models of different shapes, vocabularies, words around tiles or forms of film descriptions, for weights
+    that are not one above 0 for each model, and where `output` exists.
     """
     if len(models) < 2:
         raise UsageError(f"{len(models)} model: two or more can be averaged")
@@ -37,6 +37,8 @@ def average(models: Sequence[Path], output: Path, weights: Sequence[float] = ())
             raise UsageError(f"{path}: of another vocabulary than {models[0]}")
         if its_processor.picture_pieces != processor.picture_pieces:
             raise UsageError(f"{path}: with other words around its tiles than {models[0]}")
+        if other.config.film_tracks != model.config.film_tracks:
+            raise UsageError(f"{path}: one of it and {models[0]} describes films with tracks, the other without")
         for name, value in its.items():
             mean[name] += value.double() * share
     model.load_state_dict({name: value.to(torch.float32) for name, value in mean.items()})

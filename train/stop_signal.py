@@ -25,5 +25,6 @@ class StopSignal:
 
 
 def ignore_interrupt(_worker: int = 0) -> None:
-    """For a worker process: Ctrl-C reaches the whole group, and the main process decides when to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """For a worker process: either may reach the whole group, and the main process decides when to stop."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)

@@ -51,4 +51,10 @@ def test_what_has_no_mean(tiny_checkpoint: Path, tmp_path: Path) -> None:
     processor.save_pretrained(tmp_path / "told")
     with pytest.raises(UsageError, match="other words around its tiles"):
         average([tiny_checkpoint, tmp_path / "told"], tmp_path / "mean")
+    model, processor = load_model(tiny_checkpoint)
+    model.config.film_tracks = True
+    model.save_pretrained(tmp_path / "tracks")
+    processor.save_pretrained(tmp_path / "tracks")
+    with pytest.raises(UsageError, match="describes films with tracks, the other without"):
+        average([tiny_checkpoint, tmp_path / "tracks"], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()

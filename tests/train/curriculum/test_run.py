@@ -171,6 +171,25 @@ def test_a_stopped_run_goes_on_bit_for_bit(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_workers_too_stops_after_the_step(
+    how: signal.Signals, colour_samples: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """As a terminal and a service manager send it: to every process of the group."""
+    config = stage_file(tmp_path, colour_samples, tiny_checkpoint, steps=500, evaluate_every=1000)
+    run = [sys.executable, *command(config, tmp_path / "cut", "--workers", "2")]
+    process = subprocess.Popen(run, env=ALONE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for(tmp_path / "cut" / LOG_NAME, 3, process)
+    os.killpg(process.pid, how)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+    assert "Traceback" not in error
+    assert len(read_log(tmp_path / "cut" / LOG_NAME)) < 500
+    weights(tmp_path / "cut" / "checkpoint")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_changed_stage_does_not_go_on(colour_samples: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     config = stage_file(tmp_path, colour_samples, tiny_checkpoint, steps=2, evaluate_every=1)
     process = subprocess.Popen([sys.executable, *command(config, tmp_path / "run")], env=ALONE)
