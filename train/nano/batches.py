@@ -24,7 +24,6 @@ from magicvl.train.nano.drawing import draw
 from magicvl.train.nano.items import told_cells
 from magicvl.train.nano.questions import Question, Spot, choose_questions
 from magicvl.train.nano.scenes import STANDARD, Content, Scene, make_scene
-from magicvl.train.video.motions import MotionTargets
 
 IGNORED = -100
 PICTURE_SEGMENT = 0
@@ -56,13 +55,11 @@ class Batch:
     """(tiles, most patches, 768)"""
     spatial_shapes: torch.Tensor
     """(tiles, 2)"""
-    dense: DenseTargets | None
-    """Of every visual token of every tile, in order; None for films."""
+    dense: DenseTargets
+    """Of every visual token of every tile, in order."""
     samples: tuple[Sample, ...]
-    items: torch.Tensor | None = None
-    """(b, n): the cell that the next word is about (magicvl.train.nano.items), IGNORED elsewhere; None for films."""
-    motions: MotionTargets | None = None
-    """Of films, by visual token in that order."""
+    items: torch.Tensor
+    """(b, n): the cell that the next word is about (magicvl.train.nano.items), IGNORED elsewhere."""
 
 
 def draw_grid(rng: random.Random, stage: Stage) -> tuple[int, int]:
@@ -175,12 +172,6 @@ def _pack(questions: Sequence[Question], start: int, processor: MagicVLProcessor
         row.items.extend([IGNORED] * (len(asked) - 1) + cells + [IGNORED])
         row.segments.extend([number] * len(ids))
     return row
-
-
-def padded(rows: Sequence[Sequence[int]], pad: int) -> torch.Tensor:
-    """(rows, longest), filled up on the right."""
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
 
 
 def attention(segments: torch.Tensor) -> torch.Tensor:

@@ -40,10 +40,6 @@ class Stage:
     above `question_tokens`. By its multiplications, to look at a large picture costs ten times what questions of
     100 tokens do."""
 
-    films: float = 0.0
-    """Share of micro-batches that are films and their descriptions (magicvl.train.nano.films)."""
-    film_rows: int = 2
-    """Films of such a micro-batch."""
     weights: dict[str, float] = field(default_factory=dict)
     """How often tasks are asked beside each other, where it differs from `magicvl.train.nano.questions.WEIGHTS`."""
 
@@ -81,8 +77,6 @@ class TrainConfig:
     """Of the loss of places in the whole picture, read off the decoder's middle, beside that of the answers."""
     item_weight: float = 0.0
     """Of the loss of which thing an answer's next word is about, read off the decoder before its last layer."""
-    motion_weight: float = 0.0
-    """Of the loss of what a film's actors do frame by frame, read there too."""
     learning_rate: float = 1e-3
     """Of AdamW: embeddings, norms, biases, and all matrices where `muon_rate` is 0."""
     muon_rate: float = 0.0
@@ -105,8 +99,6 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.micro_batches < 1 or any(stage.pictures < 1 for stage in self.stages):
             raise UsageError("training config: steps, micro_batches and pictures must be at least 1")
-        if any(stage.film_rows < 1 or not 0 <= stage.films <= 1 for stage in self.stages):
-            raise UsageError("training config: films must lie in 0..1, film_rows must be at least 1")
         if not self.encoder and not all(stage.question_tokens for stage in self.stages):
             raise UsageError("training config: where the encoder rests, every stage must ask (question_tokens above 0)")
         tasks = {task for stage in self.stages for task in stage.weights}

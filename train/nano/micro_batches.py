@@ -7,7 +7,6 @@ import torch
 from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.nano.batches import Batch, collate, draw_grid, draw_sample
 from magicvl.train.nano.config import TrainConfig
-from magicvl.train.nano.films import film_batch, films_of
 
 _SHORT = 8
 """Tokens of a short question and its answer."""
@@ -19,7 +18,6 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
     def __init__(self, config: TrainConfig, processor: MagicVLProcessor) -> None:
         self.config = config
         self.processor = processor
-        self.films = films_of(config.seed, processor)
 
     def __len__(self) -> int:
         return self.config.steps * self.config.micro_batches
@@ -28,8 +26,6 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         rng = random.Random(f"{self.config.seed} {index}")
         step = index // self.config.micro_batches
         stage = [stage for stage in self.config.stages if stage.start <= step][-1]
-        if stage.films and rng.random() < stage.films:
-            return film_batch(self.films, [index * stage.film_rows + row for row in range(stage.film_rows)])
         across, down = draw_grid(rng, stage)
         count = max(1, min(stage.pictures, self.config.visual_tokens // (across * down)))
         room = stage.room(count)

@@ -30,7 +30,6 @@ from magicvl.train.nano.vocabulary import build_tokenizer
 from magicvl.train.plots import plot_run
 from magicvl.train.run_log import append_log, trim_log
 from magicvl.train.stop_signal import StopSignal, ignore_interrupt
-from magicvl.train.video.motions import MotionHead
 from magicvl.train.vocabulary import IMAGE
 
 LOG_NAME = "log.jsonl"
@@ -43,7 +42,7 @@ class Heads(torch.nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.dense, self.items, self.motions = DenseHead(width), ItemHead(width), MotionHead(width)
+        self.dense, self.items = DenseHead(width), ItemHead(width)
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,11 @@ class Losses:
     answers: float | None
     """Mean over all answer tokens; None where nothing was asked."""
     dense: float | None
-    """Of the dense targets, a mean over micro-batches of pictures; None where there were none or the encoder rests."""
+    """Of the dense targets, a mean over micro-batches; None where the encoder rests."""
     places: float | None
     """Likewise of places in the whole picture; None where they are not learned."""
     items: float | None
     """Likewise of which thing an answer's next word is about."""
-    motions: float | None
-    """Of what a film's actors do, a mean over micro-batches of films; None where there were none."""
 
 
 def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1, base: Path | None = None) -> Path:
@@ -263,24 +260,21 @@ def _micro_step(learner: Learner, step: int, share: float, asked: int, batch: Ba
         """A head that is new beside a trained model would only spoil it: at first it learns alone."""
         return states.detach() if step < config.head_steps else states
 
-    if batch.dense is not None and config.encoder:
+    if config.encoder:
         losses["dense"] = heads.dense.loss(felt(torch.cat(seen)), batch.dense)
     if asked:
         read = read_batch(model, batch, seen)
         logits, labels = read.logits.flatten(0, 1), batch.labels.to(model.device).flatten()
         losses["answers"] = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / asked
-        if batch.dense is not None and config.place_weight:
+        if config.place_weight:
             losses["places"] = heads.dense.place_loss(felt(read.middle), batch.dense)
-        if batch.items is not None and config.item_weight:
+        if config.item_weight:
             losses["items"] = heads.items(felt(read.late), batch.items)
-        if batch.motions is not None and config.motion_weight:
-            losses |= heads.motions(felt(read.middle), batch.motions)
     weights = {
         "answers": 1.0,
         "dense": config.dense_weight * share,
         "places": config.place_weight * share,
         "items": config.item_weight * share,
-        "motions": config.motion_weight * share,
     }
     loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
     gradients = torch.autograd.grad(loss, learner.parameters, allow_unused=True)

@@ -48,7 +48,7 @@ def test_cells_are_those_of_the_shapes_told() -> None:
 def test_a_batch_has_them_where_its_labels_are() -> None:
     _, processor = create(TrainConfig(preset="magicvl-nano", steps=1, decay=0, stages=(Stage(0, 4, 16),)))
     batch = collate([draw_sample(f"batch {number}", 4, 4, 6) for number in range(3)], processor)
-    assert batch.items is not None and batch.items.shape == batch.labels.shape
+    assert batch.items.shape == batch.labels.shape
     assert not ((batch.items != IGNORED) & (batch.labels == IGNORED)).any()
     ends = batch.labels == processor.tokenizer.eos_token_id
     assert set(batch.items[ends].tolist()) == {NOTHING, IGNORED}

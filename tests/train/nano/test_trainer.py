@@ -276,20 +276,3 @@ def test_a_new_head_learns_alone_first(learner: Learner) -> None:
         assert not any(torch.equal(*pair) for pair in zip(head, seen, strict=True))
         train_step(learner, [data[0], data[1]], 1, pool)
     assert not all(torch.equal(*pair) for pair in zip(before, learner.model.state_dict().values(), strict=True))
-
-
-def test_films_are_learned_beside_pictures(learner: Learner) -> None:
-    stage = Stage(0, 2, 4, pictures=2, question_tokens=30, films=0.5, film_rows=1)
-    config = replace(learner.config, stages=(stage,), motion_weight=0.5, place_weight=0.5)
-    learner, data = replace(learner, config=config), MicroBatches(config, create(CONFIG)[1])
-    batches = [data[index] for index in range(8)]
-    film = next(batch for batch in batches if batch.motions is not None)
-    picture = next(batch for batch in batches if batch.dense is not None)
-    assert film.dense is None and picture.motions is None
-    with ThreadPoolExecutor(2) as pool:
-        losses = train_step(learner, [film, picture], 0, pool)
-        assert None not in (losses.answers, losses.dense, losses.places, losses.motions)
-        assert learner.heads.motions.linear.weight.grad is not None
-        alone = train_step(learner, [film, film], 0, pool)
-        assert alone.dense is alone.places is None
-        assert alone.motions is not None and alone.motions != losses.motions, "the step before changed it"
