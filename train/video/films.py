@@ -20,7 +20,7 @@ from magicvl.train.clips.make import make_clip
 from magicvl.train.generator.dataset import Split
 from magicvl.train.rewards.reference import Reference
 from magicvl.train.video.motions import Motion, motions
-from magicvl.train.video.pointing import Pointed, pointed
+from magicvl.train.video.pointing import Pointed, action_tokens, pointed
 from magicvl.train.video.settings import Clips
 from magicvl.train.video.visual_ids import visual_ids
 
@@ -43,6 +43,8 @@ class Film:
     """Whether the answer has tracks."""
     pointed: tuple[Pointed, ...] = ()
     """Their entries."""
+    acting: tuple[int, ...] = ()
+    """Which tokens of the answer say what subjects do, where it has tracks."""
 
 
 class Films:
@@ -106,6 +108,7 @@ class Films:
             motions=motions(clip, times, one),
             tracks=tracks,
             pointed=tuple(pointed(description, one, spelled)) if tracks else (),
+            acting=action_tokens(spelled),
         )
 
     def _prompt(self, number: int, one: Plan, times: tuple[float, ...]) -> list[int]:

@@ -24,6 +24,7 @@ from magicvl.train.video.visual_ids import visual_token
 DIGITS = 3
 """Of an entry: column, row and size."""
 _TRACK = re.compile(r'"track":"([^"]*)"')
+_ACTIONS = re.compile(r'"actions":\[(.*?)\]')
 _KEY = 64
 """Width in which entries and visual tokens are held against one another."""
 
@@ -105,6 +106,13 @@ def pointed(description: Description, one: Plan, spelled: Sequence[str]) -> Iter
                 (int(digits[0]), int(digits[1]), int(digits[2])),
                 (news[0], news[1], news[2]),
             )
+
+
+def action_tokens(spelled: Sequence[str]) -> tuple[int, ...]:
+    """Which of an answer's tokens, given as texts, say what subjects do and when."""
+    starts, text = _starts(spelled)
+    inside = [(part.start(1), part.end(1) + 1) for part in _ACTIONS.finditer(text)]
+    return tuple(number for at, number in starts.items() if any(begin <= at < end for begin, end in inside))
 
 
 def _starts(spelled: Sequence[str]) -> tuple[dict[int, int], str]:

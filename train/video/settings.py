@@ -163,6 +163,9 @@ class CaptionRun:
     """Weight of the losses of what entries of tracks are about (magicvl.train.video.pointing); of supervised runs."""
     news: float = 1.0
     """How much digits of a track that are not those of the frame before count beside other tokens, with `pointing`."""
+    actions: float = 1.0
+    """How much what subjects do and when counts beside other tokens, with `pointing`: it is read off the tracks, and
+    few tokens say it."""
     misled: float = 0.0
     """Share of films that are read with wrong digits in their tracks, with `pointing`: nothing but what the digits are
     in truth is learned from those, and it can't be copied."""
@@ -213,6 +216,8 @@ class CaptionRun:
             yield "motions and pointing: one head at a time"
         if self.news <= 0 or (self.news != 1 and not self.pointing):
             yield f"news {self.news:g} must be above 0, and 1 without pointing"
+        if self.actions <= 0 or (self.actions != 1 and not self.pointing):
+            yield f"actions {self.actions:g} must be above 0, and 1 without pointing"
         if not 0 <= self.misled <= 1 or (self.misled and not self.pointing):
             yield f"misled {self.misled:g} must lie in 0..1, and be 0 without pointing"
 

@@ -155,7 +155,7 @@ def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run:
         if run.motions:
             made["targets"] = motion_targets(its)
         if run.pointing:
-            made |= {"targets": pointing_targets(its), "label_weights": label_weights(its, run.news)}
+            made |= {"targets": pointing_targets(its), "label_weights": label_weights(its, run.news, run.actions)}
             mislead(made, its, run, digits)
         return made
 
@@ -220,9 +220,12 @@ def pointing_targets(films: Sequence[Film]) -> PointingTargets:
     return PointingTargets.of([(film.pointed, len(film.prompt), _visual(film)) for film in films], _longest(films))
 
 
-def label_weights(films: Sequence[Film], news: float) -> torch.Tensor:
-    """(films, n) how much each token counts as a label: digits that are news `news`, all else 1."""
-    return news_weights([(film.pointed, len(film.prompt)) for film in films], _longest(films), news)
+def label_weights(films: Sequence[Film], news: float, actions: float = 1.0) -> torch.Tensor:
+    """(films, n) how much tokens count as labels: digits that are news `news`, what is done `actions`, all else 1."""
+    weights = news_weights([(film.pointed, len(film.prompt)) for film in films], _longest(films), news)
+    for row, film in enumerate(films):
+        weights[row, [len(film.prompt) + place for place in film.acting]] = actions
+    return weights
 
 
 def mislead(batch: dict[str, Any], films: Sequence[Film], run: CaptionRun, digits: Sequence[int]) -> None:

@@ -1,5 +1,6 @@
 """Entries of tracks point at what they are about, and are learned beside the description."""
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -130,6 +131,20 @@ def test_half_of_what_a_film_is_misled_by_is_steady(films: Films) -> None:
             steady += len(moved) == 1
             assert moved != {0}
     assert 60 < steady < 120
+
+
+def test_what_is_done_has_a_weight(films: Films) -> None:
+    some = [film for film in (films[number] for number in range(len(films))) if film.acting][:4]
+    plain, weights = label_weights(some, 3.0), label_weights(some, 3.0, 5.0)
+    for row, film in enumerate(some):
+        said = [text for place, text in enumerate(_told(films, film)) if weights[row, len(film.prompt) + place] == 5]
+        answer = json.loads("".join(_told(films, film)[:-1]))
+        acts = [json.dumps(each["actions"], separators=(",", ":"))[1:] for each in answer["subjects"]]
+        # A token may begin inside and end after it.
+        assert "".join(said).startswith(acts[0]) and all(each in "".join(said) for each in acts)
+        assert len("".join(said)) < len("".join(acts)) + 12 * len(acts)
+        others = weights[row] != 5
+        torch.testing.assert_close(weights[row][others], plain[row][others])
 
 
 def test_weights_of_one_are_the_plain_loss() -> None:
