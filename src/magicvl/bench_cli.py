@@ -124,7 +124,7 @@ def video(  # noqa: PLR0913, PLR0917 - each option is a parameter
     budget: Annotated[
         int | None, typer.Option(help="Most visual tokens of all frames together. [default: a tile each]")
     ] = None,
-    max_tokens: Annotated[int, typer.Option(help="Most tokens of a description.")] = 768,
+    max_tokens: Annotated[int, typer.Option(help="Most tokens of a description.")] = 1024,
     judge: Annotated[
         str,
         typer.Option(

@@ -126,6 +126,23 @@ def test_it_names_who_is_in_a_short_film(engine: Engine, tmp_path: Path) -> None
     assert right >= 6
 
 
+def test_it_says_where_a_subject_is_in_every_frame(engine: Engine, tmp_path: Path) -> None:
+    true = found = near = 0
+    for number in range(8):
+        clip = make_clip(900, number, "test", "shapes/simple")
+        write_film(clip, tmp_path / "film.gif", "gif")
+        made = engine.caption(tmp_path / "film.gif", frames=8)
+        seen = {each.time: each for each in made.description.subjects[0].track}
+        for each in clip.description(tuple(frame.time for frame in made.frames)).subjects[0].track:
+            true += 1
+            if (said := seen.get(each.time)) is not None:
+                found += 1
+                # A track has tenths: the next one is 0.15 off at most.
+                near += max(abs(said.x - each.x), abs(said.y - each.y)) <= 0.151
+    assert true > 40 and found > 0.8 * true
+    assert near > 0.8 * found
+
+
 def test_its_files_are_of_the_types_and_the_size_that_its_card_says() -> None:
     types = {
         name: {tensor.tensor_type.name for tensor in GGUFReader(magicvl.DEFAULT_BUNDLE / f"{name}.gguf").tensors}
