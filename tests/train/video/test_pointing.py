@@ -199,3 +199,9 @@ def test_what_cannot_be(make_run: Callable[..., CaptionRun]) -> None:
         make_run(motions=1.0, pointing=1.0)
     with pytest.raises(UsageError, match="news 3 must be above 0, and 1 without pointing"):
         make_run(news=3.0)
+    with pytest.raises(UsageError, match="actions 5 must be above 0, and 1 without pointing"):
+        make_run(actions=5.0)
+    with pytest.raises(UsageError, match=r"misled 0\.5 must lie in 0\.\.1, and be 0 without pointing"):
+        make_run(misled=0.5)
+    with pytest.raises(UsageError, match=r"misled 1\.5 must lie"):
+        make_run(pointing=1.0, misled=1.5)
