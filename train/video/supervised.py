@@ -141,7 +141,6 @@ def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run:
     """The trainer; `model` is PEFT's around a Captioner, `arguments` are TrainingArguments'."""
     rows, pad = arguments["per_device_train_batch_size"], films.processor.tokenizer.pad_token_id
     width = model.get_base_model().config.text_config.hidden_size
-    digits = films.processor.tokenizer.convert_tokens_to_ids(list("0123456789"))
     kind: Callable[..., InOrderTrainer] = InOrderTrainer
     if run.motions:
         kind = partial(HeadTrainer, head=MotionHead(width), weights={"motions": run.motions})
@@ -156,7 +155,7 @@ def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run:
             made["targets"] = motion_targets(its)
         if run.pointing:
             made |= {"targets": pointing_targets(its), "label_weights": label_weights(its, run.news, run.actions)}
-            mislead(made, its, run, digits)
+            mislead(made, its, run, films.processor.tokenizer.convert_tokens_to_ids(list("0123456789")))
         return made
 
     return kind(
