@@ -2,9 +2,12 @@
 
 A track can be written without looking: most of its digits are those of the frame before, and a model that copies them
 has a low loss and sees nothing (LOG.md). So each entry's states must tell, among all visual tokens of the film, the one
-that shows the subject's middle in the entry's frame; that token's state must tell the three digits; digits that are
-news, which copying does not give, weigh more in the description's own loss; and some films are read with wrong digits
-in place of those before, so that none can be copied. The head is used in training only and is no part of an adapter.
+that shows the subject's middle in the entry's frame (and those of a subject's name and attributes the first of them:
+which subject is next is settled there); that token's state must tell the three digits; digits and looks that are news,
+which copying does not give, weigh more in the description's own loss; and some films are read with wrong digits in
+place of those before, so that none can be copied. The others can be read with digits that are one off here and there,
+as those are that a model writes itself: what follows from a track is then learned from such ones too. The head is used
+in training only and is no part of an adapter.
 """
 
 import random
@@ -23,7 +26,8 @@ from magicvl.train.video.visual_ids import visual_token
 
 DIGITS = 3
 """Of an entry: column, row and size."""
-_TRACK = re.compile(r'"track":"([^"]*)"')
+_TRACK = re.compile(r'\{"name":"[^"]*","attributes":\[[^\]]*\],"track":"([^"]*)"')
+"""A subject up to its track, which is the group."""
 _ACTIONS = re.compile(r'"actions":\[(.*?)\]')
 _KEY = 64
 """Width in which entries and visual tokens are held against one another."""
@@ -34,14 +38,16 @@ class Pointed:
     """An entry of a track, in tokens."""
 
     begin: int
-    """Which of the answer's tokens it begins with."""
+    """Which of the answer's tokens it begins with; a track's first has its subject's name and attributes before it."""
     marks: int
     """Which of them is its first digit of place; two more follow."""
     token: int
     """Which of the film's visual tokens shows the subject's middle."""
     digits: tuple[int, int, int]
-    news: tuple[bool, bool, bool]
-    """Which of the digits are not those of the entry before; all of a track's first."""
+    news: tuple[bool, bool, bool, bool]
+    """Which of the digits, and whether the look, are not those of the entry before; all of a track's first."""
+    end: int
+    """Which of the answer's tokens ends it."""
 
 
 @dataclass(frozen=True)
@@ -92,20 +98,22 @@ def pointed(description: Description, one: Plan, spelled: Sequence[str]) -> Iter
     starts, text = _starts(spelled)
     for subject, track in zip(description.subjects, _TRACK.finditer(text), strict=True):
         before: tuple[str, ...] = ()
+        begin = _holding(starts, track.start())
         entries = ENTRY.finditer(text, track.start(1), track.end(1))
         for sighting, entry in zip(subject.track, entries, strict=True):
             token = visual_token(one, sighting.x, sighting.y)
             assert token is not None, "a sighting lies in its frame"
-            digits = entry[2], entry[3], entry[4]
-            news = [not before or old != new for old, new in zip(before or digits, digits, strict=True)]
-            before = digits
+            seen = entry[2], entry[3], entry[4], entry[5]
+            news = [not before or old != new for old, new in zip(before or seen, seen, strict=True)]
             yield Pointed(
-                starts[entry.start(1)],
+                starts[entry.start(1)] if before else begin,
                 starts[entry.start(2)],
                 (int(entry[1]) - 1) * one.tokens + token,
-                (int(digits[0]), int(digits[1]), int(digits[2])),
-                (news[0], news[1], news[2]),
+                (int(seen[0]), int(seen[1]), int(seen[2])),
+                (news[0], news[1], news[2], news[3]),
+                _holding(starts, entry.end() - 1),
             )
+            before = seen
 
 
 def action_tokens(spelled: Sequence[str]) -> tuple[int, ...]:
@@ -122,6 +130,11 @@ def _starts(spelled: Sequence[str]) -> tuple[dict[int, int], str]:
         starts[len(text)] = number
         text += token
     return starts, text
+
+
+def _holding(starts: dict[int, int], place: int) -> int:
+    """Which token a character is in."""
+    return max(number for at, number in starts.items() if at <= place)
 
 
 class PointingHead(nn.Module):
@@ -153,13 +166,16 @@ class PointingHead(nn.Module):
 
 
 def news_weights(films: Sequence[tuple[Sequence[Pointed], int]], longest: int, weight: float) -> torch.Tensor:
-    """(films, longest) how much each token of a batch counts as a label: digits that are news `weight`, all else 1."""
+    """(films, longest) how much each token of a batch counts as a label: digits and looks that are news `weight`, all
+    else 1."""
     weights = torch.ones(len(films), longest)
     for row, (entries, answer) in enumerate(films):
         for entry in entries:
-            for digit, new in enumerate(entry.news):
+            look = entry.marks + DIGITS
+            spans = [(look - DIGITS + digit, look - DIGITS + digit + 1) for digit in range(DIGITS)]
+            for new, (begin, end) in zip(entry.news, [*spans, (look, entry.end + 1)], strict=True):
                 if new:
-                    weights[row, answer + entry.marks + digit] = weight
+                    weights[row, answer + begin : answer + end] = weight
     return weights
 
 
@@ -177,3 +193,13 @@ def wrong_digits(entries: Sequence[Pointed], rng: random.Random) -> list[list[in
         ]
         for entry in entries
     ]
+
+
+def unsteady_digits(entries: Sequence[Pointed], share: float, rng: random.Random) -> list[list[int]]:
+    """The three digits of entries, `share` of them one off: those that a model writes itself are no steadier."""
+    return [[_nearby(digit, rng) if rng.random() < share else digit for digit in entry.digits] for entry in entries]
+
+
+def _nearby(digit: int, rng: random.Random) -> int:
+    """One less or one more, within 0..9."""
+    return rng.choice([each for each in (digit - 1, digit + 1) if 0 <= each <= 9])

@@ -162,13 +162,17 @@ class CaptionRun:
     pointing: float = 0.0
     """Weight of the losses of what entries of tracks are about (magicvl.train.video.pointing); of supervised runs."""
     news: float = 1.0
-    """How much digits of a track that are not those of the frame before count beside other tokens, with `pointing`."""
+    """How much digits and looks of a track that are not those of the frame before count beside other tokens, with
+    `pointing`."""
     actions: float = 1.0
     """How much what subjects do and when counts beside other tokens, with `pointing`: it is read off the tracks, and
     few tokens say it."""
     misled: float = 0.0
     """Share of films that are read with wrong digits in their tracks, with `pointing`: nothing but what the digits are
     in truth is learned from those, and it can't be copied."""
+    jitter: float = 0.0
+    """Share of the digits in the other films' tracks that are read one off, with `pointing`: all is learned from those as
+    from true ones."""
     group: Group = field(default_factory=Group)
     base: str | None = None
     """Directory of a MagicVL checkpoint or bundle to begin with, where the command names none."""
@@ -220,6 +224,8 @@ class CaptionRun:
             yield f"actions {self.actions:g} must be above 0, and 1 without pointing"
         if not 0 <= self.misled <= 1 or (self.misled and not self.pointing):
             yield f"misled {self.misled:g} must lie in 0..1, and be 0 without pointing"
+        if not 0 <= self.jitter <= 1 or (self.jitter and not self.pointing):
+            yield f"jitter {self.jitter:g} must lie in 0..1, and be 0 without pointing"
 
     @property
     def steps(self) -> int:

@@ -18,7 +18,14 @@ from magicvl.train.curriculum.conversation import IGNORED
 from magicvl.train.muon import Muon
 from magicvl.train.video.films import Film, Films
 from magicvl.train.video.motions import MotionHead, MotionTargets, as_targets
-from magicvl.train.video.pointing import DIGITS, PointingHead, PointingTargets, news_weights, wrong_digits
+from magicvl.train.video.pointing import (
+    DIGITS,
+    PointingHead,
+    PointingTargets,
+    news_weights,
+    unsteady_digits,
+    wrong_digits,
+)
 from magicvl.train.video.settings import CaptionRun
 from magicvl.train.video.visual_ids import FIRST
 
@@ -155,7 +162,7 @@ def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run:
             made["targets"] = motion_targets(its)
         if run.pointing:
             made |= {"targets": pointing_targets(its), "label_weights": label_weights(its, run.news, run.actions)}
-            mislead(made, its, run, films.processor.tokenizer.convert_tokens_to_ids(list("0123456789")))
+            misread(made, its, run, films.processor.tokenizer.convert_tokens_to_ids(list("0123456789")))
         return made
 
     return kind(
@@ -220,27 +227,30 @@ def pointing_targets(films: Sequence[Film]) -> PointingTargets:
 
 
 def label_weights(films: Sequence[Film], news: float, actions: float = 1.0) -> torch.Tensor:
-    """(films, n) how much tokens count as labels: digits that are news `news`, what is done `actions`, all else 1."""
+    """(films, n) how much tokens count as labels: what is news in tracks `news`, what is done `actions`, all else 1."""
     weights = news_weights([(film.pointed, len(film.prompt)) for film in films], _longest(films), news)
     for row, film in enumerate(films):
         weights[row, [len(film.prompt) + place for place in film.acting]] = actions
     return weights
 
 
-def mislead(batch: dict[str, Any], films: Sequence[Film], run: CaptionRun, digits: Sequence[int]) -> None:
-    """Gives the run's share of a batch's films wrong digits to read, and no labels that count but the true ones.
+def misread(batch: dict[str, Any], films: Sequence[Film], run: CaptionRun, digits: Sequence[int]) -> None:
+    """Gives the run's share of a batch's films wrong digits to read, and no labels that count but the true ones; all
+    others read some digits one off, and keep their labels.
 
-    `digits` are the tokens of 0 to 9. A film is misled alike whenever it comes.
+    `digits` are the tokens of 0 to 9. A film is misread alike whenever it comes.
     """
     for row, film in enumerate(films):
         rng = random.Random(f"{run.seed} misled {film.number}")
-        if rng.random() >= run.misled or not film.pointed:
+        misled = rng.random() < run.misled
+        if not film.pointed or not (misled or run.jitter):
             continue
         places = [len(film.prompt) + entry.marks + which for entry in film.pointed for which in range(DIGITS)]
-        read = [digit for entry in wrong_digits(film.pointed, rng) for digit in entry]
-        batch["input_ids"][row, places] = torch.tensor([digits[each] for each in read])
-        batch["label_weights"][row] = 0.0
-        batch["label_weights"][row, places] = run.news
+        read = wrong_digits(film.pointed, rng) if misled else unsteady_digits(film.pointed, run.jitter, rng)
+        batch["input_ids"][row, places] = torch.tensor([digits[digit] for entry in read for digit in entry])
+        if misled:
+            batch["label_weights"][row] = 0.0
+            batch["label_weights"][row, places] = run.news
 
 
 def _longest(films: Sequence[Film]) -> int:

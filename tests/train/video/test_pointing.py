@@ -15,10 +15,10 @@ from magicvl.edge.plan import plan
 from magicvl.errors import UsageError
 from magicvl.train.run_log import read_log
 from magicvl.train.video.films import Film, Films
-from magicvl.train.video.pointing import PointingHead, PointingTargets, news_weights, wrong_digits
+from magicvl.train.video.pointing import PointingHead, PointingTargets, news_weights, unsteady_digits, wrong_digits
 from magicvl.train.video.run import open_captioner, run_captions
 from magicvl.train.video.settings import CaptionRun, Clips, Learning, Style
-from magicvl.train.video.supervised import collate, label_weights, mislead, pointing_targets, weighted_loss
+from magicvl.train.video.supervised import collate, label_weights, misread, pointing_targets, weighted_loss
 from magicvl.train.video.visual_ids import FIRST
 
 
@@ -38,16 +38,19 @@ def test_an_entry_is_where_the_answer_says_it(films: Films) -> None:
     for film in (films[number] for number in range(len(films))):
         told = _told(films, film)
         for entry in film.pointed:
-            written = "".join(told[entry.begin : entry.marks + 3])
-            assert written.split()[1] == "".join(map(str, entry.digits))
+            written = "".join(told[entry.begin : entry.end + 1])
+            subject, _, said = written.rpartition('"')
+            frame, digits = said.split()[0], said.split()[1].rstrip(";")
+            assert digits == "".join(map(str, entry.digits)) and said.endswith(";") and said.count(";") == 1
             assert (
                 0
                 <= entry.token // (len([t for t in film.prompt if t >= FIRST]) // len(film.times))
-                == (int(written.split()[0]) - 1)
+                == (int(frame) - 1)
             )
+            assert not subject or (subject.startswith('{"name":"') and all(entry.news)), "a track's first has its subject"
             entries += 1
-        first = {entry.begin for entry in film.pointed if all(entry.news)}
-        assert len(first) >= "".join(told).count('"track":"1')
+        whole = sum("name" in "".join(told[entry.begin : entry.end]) for entry in film.pointed)
+        assert whole == sum(bool(subject["track"]) for subject in json.loads("".join(told[:-1]))["subjects"])
     assert entries > 60
 
 
@@ -78,18 +81,22 @@ def test_an_entry_points_at_pixels_of_its_subject(films: Films) -> None:
 
 
 def test_news_are_what_copying_does_not_give(films: Films) -> None:
-    film = next(films[number] for number in range(len(films)) if len(films[number].pointed) > 4)
-    counts = news_weights([(film.pointed, len(film.prompt))], len(film.prompt) + len(film.answer), 6.0)[0]
-    before = None
-    for entry in film.pointed:
-        new_track = before is None or entry.begin > before.marks + 9
-        for digit in range(3):
-            changed = new_track or before is None or entry.digits[digit] != before.digits[digit]
-            if not new_track:
-                assert counts[len(film.prompt) + entry.marks + digit] == (6.0 if changed else 1.0)
-        before = entry
-    assert set(counts.tolist()) == {1.0, 6.0}
-    assert int((counts == 6).sum()) == sum(sum(entry.news) for entry in film.pointed)
+    seen = {True: 0, False: 0}
+    for film in (films[number] for number in range(len(films))):
+        told = _told(films, film)
+        counts = news_weights([(film.pointed, len(film.prompt))], len(film.prompt) + len(film.answer), 6.0)[0]
+        counted = counts[len(film.prompt) :].tolist()
+        for before, entry in zip((None, *film.pointed), film.pointed, strict=False):
+            look = told[entry.marks + 3 : entry.end + 1]
+            first = before is None or "name" in "".join(told[entry.begin : entry.marks])
+            new = [first or each != old for each, old in zip(entry.digits, before.digits if before else (), strict=False)]
+            new = new or [True] * 3
+            new += [first or before is None or look != told[before.marks + 3 : before.end + 1]] * len(look)
+            assert counted[entry.marks : entry.end + 1] == [6.0 if each else 1.0 for each in new]
+            seen[new[-1]] += not first
+        within = {place for entry in film.pointed for place in range(entry.marks, entry.end + 1)}
+        assert {count for place, count in enumerate(counted) if place not in within} == {1.0}
+    assert seen[True] > 3 and seen[False] > 30, "looks change, and stay"
 
 
 def test_a_misled_film_can_be_copied_from_nowhere(films: Films) -> None:
@@ -99,7 +106,7 @@ def test_a_misled_film_can_be_copied_from_nowhere(films: Films) -> None:
     digits = films.processor.tokenizer.convert_tokens_to_ids(list("0123456789"))
     run = CaptionRun("a run", "supervised", films.settings, Learning(1e-3), 1, 1, pointing=1.0, news=3.0, misled=0.5)
     batch = read | {"label_weights": weights}
-    mislead(batch, some, run, digits)
+    misread(batch, some, run, digits)
     changed = [bool((true["input_ids"][row] != read["input_ids"][row]).any()) for row in range(len(some))]
     assert 0 < sum(changed) < len(some)
     torch.testing.assert_close(true["labels"], read["labels"])
@@ -117,7 +124,7 @@ def test_a_misled_film_can_be_copied_from_nowhere(films: Films) -> None:
         assert weights[row].nonzero()[:, 0].tolist() == places
         assert set(read["input_ids"][row, places].tolist()) <= set(digits)
     again = collate(some, 0) | {"label_weights": label_weights(some, 3.0)}
-    mislead(again, some, run, digits)
+    misread(again, some, run, digits)
     torch.testing.assert_close(again["input_ids"], batch["input_ids"])
 
 
@@ -131,6 +138,26 @@ def test_half_of_what_a_film_is_misled_by_is_steady(films: Films) -> None:
             steady += len(moved) == 1
             assert moved != {0}
     assert 60 < steady < 120
+
+
+def test_an_unsteady_film_is_read_one_off_and_learned_whole(films: Films) -> None:
+    some = [film for film in (films[number] for number in range(len(films))) if film.pointed]
+    true, read, weights = collate(some, 0), collate(some, 0), label_weights(some, 3.0)
+    digits = films.processor.tokenizer.convert_tokens_to_ids(list("0123456789"))
+    run = CaptionRun("a run", "supervised", films.settings, Learning(1e-3), 1, 1, pointing=1.0, jitter=0.3)
+    misread(read | {"label_weights": weights}, some, run, digits)
+    torch.testing.assert_close(weights, label_weights(some, 3.0))
+    torch.testing.assert_close(true["labels"], read["labels"])
+    off, every = 0, 0
+    for row, film in enumerate(some):
+        places = [len(film.prompt) + entry.marks + which for entry in film.pointed for which in range(3)]
+        was, now = ([digits.index(int(each)) for each in made["input_ids"][row, places]] for made in (true, read))
+        assert {abs(a - b) for a, b in zip(was, now, strict=True)} <= {0, 1}
+        differing = (true["input_ids"][row] != read["input_ids"][row]).nonzero()[:, 0].tolist()
+        assert set(differing) <= set(places)
+        off, every = off + len(differing), every + len(places)
+    assert 0.2 < off / every < 0.4
+    assert unsteady_digits(some[0].pointed, 0.0, random.Random(1)) == [list(each.digits) for each in some[0].pointed]
 
 
 def test_what_is_done_has_a_weight(films: Films) -> None:
@@ -205,3 +232,5 @@ def test_what_cannot_be(make_run: Callable[..., CaptionRun]) -> None:
         make_run(misled=0.5)
     with pytest.raises(UsageError, match=r"misled 1\.5 must lie"):
         make_run(pointing=1.0, misled=1.5)
+    with pytest.raises(UsageError, match=r"jitter 0\.5 must lie in 0\.\.1, and be 0 without pointing"):
+        make_run(jitter=0.5)
