@@ -171,8 +171,8 @@ class CaptionRun:
     """Share of films that are read with wrong digits in their tracks, with `pointing`: nothing but what the digits are
     in truth is learned from those, and it can't be copied."""
     jitter: float = 0.0
-    """Share of the digits in the other films' tracks that are read one off, with `pointing`: all is learned from those as
-    from true ones."""
+    """Share of the digits in the other films' tracks that are read one off, with `pointing`: all is learned from those
+    as from true ones."""
     group: Group = field(default_factory=Group)
     base: str | None = None
     """Directory of a MagicVL checkpoint or bundle to begin with, where the command names none."""

@@ -43,11 +43,10 @@ def test_an_entry_is_where_the_answer_says_it(films: Films) -> None:
             frame, digits = said.split()[0], said.split()[1].rstrip(";")
             assert digits == "".join(map(str, entry.digits)) and said.endswith(";") and said.count(";") == 1
             assert (
-                0
-                <= entry.token // (len([t for t in film.prompt if t >= FIRST]) // len(film.times))
-                == (int(frame) - 1)
+                0 <= entry.token // (len([t for t in film.prompt if t >= FIRST]) // len(film.times)) == (int(frame) - 1)
             )
-            assert not subject or (subject.startswith('{"name":"') and all(entry.news)), "a track's first has its subject"
+            # A track's first has its subject with it.
+            assert not subject or (subject.startswith('{"name":"') and all(entry.news))
             entries += 1
         whole = sum("name" in "".join(told[entry.begin : entry.end]) for entry in film.pointed)
         assert whole == sum(bool(subject["track"]) for subject in json.loads("".join(told[:-1]))["subjects"])
@@ -89,8 +88,8 @@ def test_news_are_what_copying_does_not_give(films: Films) -> None:
         for before, entry in zip((None, *film.pointed), film.pointed, strict=False):
             look = told[entry.marks + 3 : entry.end + 1]
             first = before is None or "name" in "".join(told[entry.begin : entry.marks])
-            new = [first or each != old for each, old in zip(entry.digits, before.digits if before else (), strict=False)]
-            new = new or [True] * 3
+            old = (None,) * 3 if before is None or first else before.digits
+            new = [each != was for each, was in zip(entry.digits, old, strict=True)]
             new += [first or before is None or look != told[before.marks + 3 : before.end + 1]] * len(look)
             assert counted[entry.marks : entry.end + 1] == [6.0 if each else 1.0 for each in new]
             seen[new[-1]] += not first
