@@ -136,6 +136,8 @@ def trainer_arguments(run: CaptionRun, output: Path) -> dict[str, Any]:
         "save_steps": run.save_every,
         "save_total_limit": 2,
         "seed": run.seed,
+        # Without it transformers refuses half precision where there is no GPU.
+        "use_cpu": not torch.cuda.is_available(),
         "bf16": run.precision == "bf16",
         "fp16": run.precision == "fp16",
         "activation_checkpointing": run.checkpointing,

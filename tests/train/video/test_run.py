@@ -183,3 +183,13 @@ def test_grpo_raises_a_toy_reward(
     assert len(logged) == 20
     assert sum(rewards[-5:]) > 1.3 * sum(rewards[:5])
     assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
+
+
+def test_half_precision_needs_no_gpu(make_run: MakeRun, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        run = replace(make_run(), precision=precision, evaluate_every=100)
+        run_captions(run, tmp_path / precision, base=tiny_checkpoint, resume=False)
+        losses[precision] = [entry["loss"] for entry in read_log(tmp_path / precision / LOG_NAME) if "loss" in entry]
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
