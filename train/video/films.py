@@ -20,9 +20,9 @@ from magicvl.train.clips.make import make_clip
 from magicvl.train.generator.dataset import Split
 from magicvl.train.rewards.reference import Reference
 from magicvl.train.video.motions import Motion, motions
-from magicvl.train.video.pointing import Pointed, action_tokens, pointed
+from magicvl.train.video.pointing import Pointed, action_tokens, pointed, read_tokens
 from magicvl.train.video.settings import Clips
-from magicvl.train.video.visual_ids import visual_ids
+from magicvl.train.video.visual_ids import FIRST, visual_ids
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Film:
     pointed: tuple[Pointed, ...] = ()
     """Their entries."""
     acting: tuple[int, ...] = ()
-    """Which tokens of the answer say what subjects do, where it has tracks."""
+    """Which tokens of the answer say what subjects do, the times apart, where it has tracks."""
+    reading: tuple[int, ...] | None = None
+    """Of a film that is not seen, whose prompt has no visual tokens: which tokens of the answer can be said still."""
 
 
 class Films:
@@ -99,17 +101,24 @@ class Films:
         description, tracks = clip.description(times), self.settings.tracks
         answer = answer_ids(write(description, times, tracks=tracks), self.processor)
         spelled = self.processor.tokenizer.batch_decode([[token] for token in answer[:-1]]) if tracks else []
+        prompt, blind = self._prompt(number, one, times), self._is_blind(number)
         return Film(
             number=number,
             times=times,
-            prompt=self._prompt(number, one, times),
+            prompt=[token for token in prompt if token < FIRST] if blind else prompt,
             answer=answer,
             reference=clip.reference(times),
             motions=motions(clip, times, one),
             tracks=tracks,
             pointed=tuple(pointed(description, one, spelled)) if tracks else (),
             acting=action_tokens(spelled),
+            reading=read_tokens(spelled) if blind else None,
         )
+
+    def _is_blind(self, number: int) -> bool:
+        if number >= self.settings.count:
+            return False
+        return random.Random(f"{self.settings.seed} blind {number}").random() < self.settings.blind
 
     def _prompt(self, number: int, one: Plan, times: tuple[float, ...]) -> list[int]:
         ids = self.processor.token_ids([film_message(times, PROMPT, tracks=self.settings.tracks)], [one] * len(times))

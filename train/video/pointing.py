@@ -29,6 +29,9 @@ DIGITS = 3
 _TRACK = re.compile(r'\{"name":"[^"]*","attributes":\[[^\]]*\],"track":"([^"]*)"')
 """A subject up to its track, which is the group."""
 _ACTIONS = re.compile(r'"actions":\[(.*?)\]')
+_NUMBER = re.compile(r"[0-9.]+")
+_SEEN = re.compile(r'[\[,]\{"name":"[^"]*","attributes":\[[^\]]*\],"track":"[^"]*"|\](?=,"caption")')
+"""What only who sees a film can say: that a subject follows and which, where it is; that there is no other."""
 _KEY = 64
 """Width in which entries and visual tokens are held against one another."""
 
@@ -78,7 +81,8 @@ class PointingTargets:
             for number, (row, answer, entry) in enumerate(found)
             for place in range(entry.begin, entry.marks + DIGITS - 1)
         ]
-        most = max(len(visual) for _, _, visual in films)
+        # A batch may have none: one column, all of it empty.
+        most = max(1, *(len(visual) for _, _, visual in films))
         rows = [[row * longest + place for place in visual] for row, (_, _, visual) in enumerate(films)]
         return PointingTargets(
             torch.tensor([state for state, _ in states], dtype=torch.long),
@@ -117,10 +121,24 @@ def pointed(description: Description, one: Plan, spelled: Sequence[str]) -> Iter
 
 
 def action_tokens(spelled: Sequence[str]) -> tuple[int, ...]:
-    """Which of an answer's tokens, given as texts, say what subjects do and when."""
+    """Which of an answer's tokens, given as texts, say what subjects do, the times apart.
+
+    Times are the least certain of it, and would be most of what is learned.
+    """
     starts, text = _starts(spelled)
-    inside = [(part.start(1), part.end(1) + 1) for part in _ACTIONS.finditer(text)]
-    return tuple(number for at, number in starts.items() if any(begin <= at < end for begin, end in inside))
+    parts = list(_ACTIONS.finditer(text))
+    inside = {place for part in parts for place in range(part.start(1), part.end(1) + 1)}
+    for part in parts:
+        for number in _NUMBER.finditer(text, part.start(1), part.end(1)):
+            inside -= set(range(*number.span()))
+    return tuple(number for at, number in starts.items() if at in inside)
+
+
+def read_tokens(spelled: Sequence[str]) -> tuple[int, ...]:
+    """Which of an answer's tokens, given as texts, can be said by who has read its tracks and seen nothing."""
+    starts, text = _starts(spelled)
+    seen = {place for part in _SEEN.finditer(text) for place in range(*part.span())}
+    return tuple(number for at, number in starts.items() if at not in seen)
 
 
 def _starts(spelled: Sequence[str]) -> tuple[dict[int, int], str]:

@@ -45,6 +45,9 @@ class Clips:
     """Most visual tokens of one frame; a larger one is scaled down. None for the grid's own limit."""
     tracks: bool = False
     """Whether a description says where each subject is, frame by frame. A base that was taught so goes on so."""
+    blind: float = 0.0
+    """Share of the films that are learned from without being seen, with `pointing`: what is read off given tracks
+    alone. They are short, and quick."""
 
     def problems(self) -> Iterator[str]:
         """What cannot be."""
@@ -57,6 +60,8 @@ class Clips:
             yield "clips: at least one style is needed, and weights above 0"
         if not 1 <= self.frames[0] <= self.frames[1]:
             yield f"clips: frames {list(self.frames)}; the fewest (at least 1) and the most are due"
+        if not 0 <= self.blind <= 1 or (self.blind and not self.tracks):
+            yield f"clips: blind {self.blind:g} must lie in 0..1, and be 0 without tracks"
         if self.budget is not None and self.budget < 1:
             yield f"clips: a budget of {self.budget} visual tokens; it must be at least 1"
 
@@ -165,8 +170,8 @@ class CaptionRun:
     """How much digits and looks of a track that are not those of the frame before count beside other tokens, with
     `pointing`."""
     actions: float = 1.0
-    """How much what subjects do and when counts beside other tokens, with `pointing`: it is read off the tracks, and
-    few tokens say it."""
+    """How much what subjects do, without the times, counts beside other tokens, with `pointing`: it is read off the
+    tracks, and few tokens say it."""
     misled: float = 0.0
     """Share of films that are read with wrong digits in their tracks, with `pointing`: nothing but what the digits are
     in truth is learned from those, and it can't be copied."""
@@ -224,6 +229,8 @@ class CaptionRun:
             yield f"actions {self.actions:g} must be above 0, and 1 without pointing"
         if not 0 <= self.misled <= 1 or (self.misled and not self.pointing):
             yield f"misled {self.misled:g} must lie in 0..1, and be 0 without pointing"
+        if self.clips.blind and not self.pointing:
+            yield f"clips: blind {self.clips.blind:g} must be 0 without pointing"
         if not 0 <= self.jitter <= 1 or (self.jitter and not self.pointing):
             yield f"jitter {self.jitter:g} must lie in 0..1, and be 0 without pointing"
 

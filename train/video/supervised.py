@@ -223,26 +223,34 @@ def motion_targets(films: Sequence[Film]) -> MotionTargets:
 
 def pointing_targets(films: Sequence[Film]) -> PointingTargets:
     """What the entries of tracks are about, in the batch with its rows one after another."""
-    return PointingTargets.of([(film.pointed, len(film.prompt), _visual(film)) for film in films], _longest(films))
+    return PointingTargets.of(
+        [(film.pointed if film.reading is None else (), len(film.prompt), _visual(film)) for film in films],
+        _longest(films),
+    )
 
 
 def label_weights(films: Sequence[Film], news: float, actions: float = 1.0) -> torch.Tensor:
-    """(films, n) how much tokens count as labels: what is news in tracks `news`, what is done `actions`, all else 1."""
+    """(films, n) how much tokens count as labels: what is news in tracks `news`, what is done `actions`, all else 1;
+    nothing that who has not seen a film can't say."""
     weights = news_weights([(film.pointed, len(film.prompt)) for film in films], _longest(films), news)
     for row, film in enumerate(films):
         weights[row, [len(film.prompt) + place for place in film.acting]] = actions
+        if film.reading is not None:
+            readable = torch.zeros(weights.shape[1])
+            readable[[len(film.prompt) + place for place in (*film.reading, len(film.answer) - 1)]] = 1.0
+            weights[row] *= readable
     return weights
 
 
 def misread(batch: dict[str, Any], films: Sequence[Film], run: CaptionRun, digits: Sequence[int]) -> None:
-    """Gives the run's share of a batch's films wrong digits to read, and no labels that count but the true ones; all
-    others read some digits one off, and keep their labels.
+    """Gives the run's share of a batch's seen films wrong digits to read, and no labels that count but the true ones;
+    all others read some digits one off, and keep their labels.
 
     `digits` are the tokens of 0 to 9. A film is misread alike whenever it comes.
     """
     for row, film in enumerate(films):
         rng = random.Random(f"{run.seed} misled {film.number}")
-        misled = rng.random() < run.misled
+        misled = rng.random() < run.misled and film.reading is None
         if not film.pointed or not (misled or run.jitter):
             continue
         places = [len(film.prompt) + entry.marks + which for entry in film.pointed for which in range(DIGITS)]

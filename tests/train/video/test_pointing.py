@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +160,40 @@ def test_an_unsteady_film_is_read_one_off_and_learned_whole(films: Films) -> Non
     assert unsteady_digits(some[0].pointed, 0.0, random.Random(1)) == [list(each.digits) for each in some[0].pointed]
 
 
+def test_who_sees_nothing_learns_what_can_be_read(films: Films) -> None:
+    blind = Films(replace(films.settings, blind=0.6), films.processor, held_out=2)
+    some = [blind[number] for number in range(len(blind))]
+    unseen = [film for film in some if film.reading is not None]
+    assert 0 < len(unseen) < len(some) and blind[len(blind) + 1].reading is None, "held-out films are seen"
+    weights, targets = label_weights(some, 2.0, 3.0), pointing_targets(some)
+    assert {int(row) for row in targets.films} == {
+        row for row, film in enumerate(some) if film.reading is None and film.pointed
+    }
+    for row, film in enumerate(some):
+        seen = films[film.number]
+        assert film.answer == seen.answer
+        if film.reading is None:
+            assert film == seen
+            continue
+        assert film.prompt == [token for token in seen.prompt if token < FIRST] != seen.prompt
+        counted = [place for place in range(len(film.answer)) if weights[row, len(film.prompt) + place]]
+        told = _told(films, film)
+        # All subjects with their tracks are given, and that there are no more; what they do is not.
+        given = "".join(text for place, text in enumerate(told) if place not in counted)
+        answer = json.loads("".join(told[:-1]))
+        parts = [{key: each[key] for key in ("name", "attributes", "track")} for each in answer["subjects"]]
+        spelled = [json.dumps(each, separators=(",", ":"))[:-1] for each in parts]
+        assert given == "[" + ",".join(spelled) + "]"
+        assert weights[row, : len(film.prompt)].sum() == 0 and len(film.answer) - 1 in counted
+        assert all(weights[row, len(film.prompt) + place] == 3 for place in film.acting)
+    again = collate(unseen, 0)
+    run = CaptionRun("a run", "supervised", blind.settings, Learning(1e-3), 1, 1, pointing=1.0, misled=1.0)
+    misread(again | {"label_weights": weights}, unseen, run, list(range(10)))
+    torch.testing.assert_close(again["input_ids"], collate(unseen, 0)["input_ids"])
+    head = PointingHead(8)(torch.randn(again["input_ids"].numel(), 8), pointing_targets(unseen))
+    assert {name: float(loss.detach()) for name, loss in head.items()} == {"pointing": 0, "digits": 0}
+
+
 def test_what_is_done_has_a_weight(films: Films) -> None:
     some = [film for film in (films[number] for number in range(len(films))) if film.acting][:4]
     plain, weights = label_weights(some, 3.0), label_weights(some, 3.0, 5.0)
@@ -166,6 +201,7 @@ def test_what_is_done_has_a_weight(films: Films) -> None:
         said = [text for place, text in enumerate(_told(films, film)) if weights[row, len(film.prompt) + place] == 5]
         answer = json.loads("".join(_told(films, film)[:-1]))
         acts = [json.dumps(each["actions"], separators=(",", ":"))[1:] for each in answer["subjects"]]
+        acts = [re.sub("[0-9.]", "", each) for each in acts]
         # A token may begin inside and end after it.
         assert "".join(said).startswith(acts[0]) and all(each in "".join(said) for each in acts)
         assert len("".join(said)) < len("".join(acts)) + 12 * len(acts)
@@ -231,5 +267,9 @@ def test_what_cannot_be(make_run: Callable[..., CaptionRun]) -> None:
         make_run(misled=0.5)
     with pytest.raises(UsageError, match=r"misled 1\.5 must lie"):
         make_run(pointing=1.0, misled=1.5)
+    with pytest.raises(UsageError, match=r"blind 0\.5 must be 0 without pointing"):
+        make_run(clips=Clips(count=8, blind=0.5, tracks=True))
+    with pytest.raises(UsageError, match=r"blind 0\.5 must lie in 0\.\.1, and be 0 without tracks"):
+        make_run(clips=Clips(count=8, blind=0.5), pointing=1.0)
     with pytest.raises(UsageError, match=r"jitter 0\.5 must lie in 0\.\.1, and be 0 without pointing"):
         make_run(jitter=0.5)
