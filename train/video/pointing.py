@@ -6,8 +6,9 @@ that shows the subject's middle in the entry's frame (and those of a subject's n
 which subject is next is settled there); that token's state must tell the three digits; digits and looks that are news,
 which copying does not give, weigh more in the description's own loss; and some films are read with wrong digits in
 place of those before, so that none can be copied. The others can be read with digits that are one off here and there,
-as those are that a model writes itself: what follows from a track is then learned from such ones too. The head is used
-in training only and is no part of an adapter.
+as those are that a model writes itself: what follows from a track is then learned from such ones too. And the state
+that ends an entry must tell what changed since the entry before and what the subject is doing then, of which the verbs
+of the description are made. The head is used in training only and is no part of an adapter.
 """
 
 import random
@@ -20,12 +21,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from magicvl.edge.plan import Plan
-from magicvl.edge.video.description import Description
+from magicvl.edge.video.description import Description, Subject
 from magicvl.edge.video.track import ENTRY
+from magicvl.train.curriculum.conversation import IGNORED
+from magicvl.train.video.motions import VERBS
 from magicvl.train.video.visual_ids import visual_token
 
 DIGITS = 3
 """Of an entry: column, row and size."""
+_CHANGES = (3, 3, 3, 2)
+"""How many ways there are for each digit (less, the same, more) and the look (the same, another) to go on."""
 _TRACK = re.compile(r'\{"name":"[^"]*","attributes":\[[^\]]*\],"track":"([^"]*)"')
 """A subject up to its track, which is the group."""
 _ACTIONS = re.compile(r'"actions":\[(.*?)\]')
@@ -51,6 +56,10 @@ class Pointed:
     """Which of the digits, and whether the look, are not those of the entry before; all of a track's first."""
     end: int
     """Which of the answer's tokens ends it."""
+    changes: tuple[int, int, int, int]
+    """Since the entry before, of the digits and the look, as _CHANGES has them; IGNORED in a track's first."""
+    verb: int
+    """What its subject is doing then, a number of VERBS."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +79,19 @@ class PointingTargets:
     """(n,) which of its film's visual tokens it is about."""
     digits: torch.Tensor
     """(n, 3)"""
+    ends: torch.Tensor
+    """(m,) where in the batch entries end, also those of films that are not seen."""
+    changes: torch.Tensor
+    """(m, 4)"""
+    verbs: torch.Tensor
+    """(m,)"""
 
     @staticmethod
     def of(films: Sequence[tuple[Sequence[Pointed], int, Sequence[int]]], longest: int) -> "PointingTargets":
         """Those of films in a batch whose rows are `longest` tokens: of each its entries, the place of its answer in
-        the row, and the places of its visual tokens."""
-        found = [(row, answer, entry) for row, (entries, answer, _) in enumerate(films) for entry in entries]
+        the row, and the places of its visual tokens; without any it is not seen."""
+        every = [(row, answer, entry) for row, (entries, answer, _) in enumerate(films) for entry in entries]
+        found = [(row, answer, entry) for row, answer, entry in every if films[row][2]]
         states = [
             (row * longest + answer + place, number)
             for number, (row, answer, entry) in enumerate(found)
@@ -91,6 +107,9 @@ class PointingTargets:
             torch.tensor([row for row, _, _ in found], dtype=torch.long),
             torch.tensor([entry.token for _, _, entry in found], dtype=torch.long),
             torch.tensor([entry.digits for _, _, entry in found], dtype=torch.long).reshape(-1, DIGITS),
+            torch.tensor([row * longest + answer + entry.end for row, answer, entry in every], dtype=torch.long),
+            torch.tensor([entry.changes for _, _, entry in every], dtype=torch.long).reshape(-1, len(_CHANGES)),
+            torch.tensor([entry.verb for _, _, entry in every], dtype=torch.long),
         )
 
 
@@ -116,6 +135,8 @@ def pointed(description: Description, one: Plan, spelled: Sequence[str]) -> Iter
                 (int(seen[0]), int(seen[1]), int(seen[2])),
                 (news[0], news[1], news[2], news[3]),
                 _holding(starts, entry.end() - 1),
+                _changes(before, seen),
+                _doing(subject, sighting.time),
             )
             before = seen
 
@@ -150,6 +171,21 @@ def _starts(spelled: Sequence[str]) -> tuple[dict[int, int], str]:
     return starts, text
 
 
+def _changes(before: tuple[str, ...], seen: tuple[str, ...]) -> tuple[int, int, int, int]:
+    if not before:
+        return (IGNORED,) * 4
+    column, row, size = (
+        1 + (int(new) > int(old)) - (int(new) < int(old))
+        for old, new in zip(before[:DIGITS], seen[:DIGITS], strict=True)
+    )
+    return column, row, size, int(seen[DIGITS] != before[DIGITS])
+
+
+def _doing(subject: Subject, time: float) -> int:
+    verbs = (VERBS.index(each.action.split()[0]) for each in subject.actions if time in each.times)
+    return next(verbs, 0)
+
+
 def _holding(starts: dict[int, int], place: int) -> int:
     """Which token a character is in."""
     return max(number for at, number in starts.items() if at <= place)
@@ -163,9 +199,11 @@ class PointingHead(nn.Module):
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.query, self.key = nn.Linear(width, _KEY, bias=False), nn.Linear(width, _KEY, bias=False)
         self.digits = nn.Linear(width, DIGITS * 10, bias=False)
+        self.changes = nn.Linear(width, sum(_CHANGES) + len(VERBS), bias=False)
 
     def forward(self, states: torch.Tensor, targets: PointingTargets) -> dict[str, torch.Tensor]:
-        """Mean cross-entropies in nats: `pointing`, of visual tokens among their film's, and `digits`."""
+        """Mean cross-entropies in nats: `pointing`, of visual tokens among their film's, `digits`, and `changes`, the
+        mean of those of what changed and of what is done."""
         states = self.norm(states)
         where = targets.entries.to(states.device)
         films, tokens = targets.films.to(states.device), targets.tokens.to(states.device)
@@ -180,7 +218,17 @@ class PointingHead(nn.Module):
         digits = targets.digits.to(states.device).flatten()
         said = self.digits(shown).view(-1, 10)
         told = F.cross_entropy(said, digits, reduction="sum") / max(1, len(digits))
-        return {"pointing": pointing, "digits": told}
+        return {"pointing": pointing, "digits": told, "changes": self._changed(states, targets)}
+
+    def _changed(self, states: torch.Tensor, targets: PointingTargets) -> torch.Tensor:
+        read = self.changes(states[targets.ends.to(states.device)]).split((*_CHANGES, len(VERBS)), dim=-1)
+        true = torch.cat([targets.changes, targets.verbs[:, None]], dim=1).to(states.device)
+        losses = [
+            F.cross_entropy(said, true[:, which], reduction="sum", ignore_index=IGNORED)
+            / max(1, int((true[:, which] != IGNORED).sum()))
+            for which, said in enumerate(read)
+        ]
+        return torch.stack(losses).mean()
 
 
 def news_weights(films: Sequence[tuple[Sequence[Pointed], int]], longest: int, weight: float) -> torch.Tensor:

@@ -166,6 +166,8 @@ class CaptionRun:
     """Weight of the loss of what actors do frame by frame (magicvl.train.video.motions); of supervised runs."""
     pointing: float = 0.0
     """Weight of the losses of what entries of tracks are about (magicvl.train.video.pointing); of supervised runs."""
+    changes: float = 0.0
+    """Weight of the loss of what changes from entry to entry and what is done meanwhile, with `pointing`."""
     news: float = 1.0
     """How much digits and looks of a track that are not those of the frame before count beside other tokens, with
     `pointing`."""
@@ -223,6 +225,8 @@ class CaptionRun:
                 yield f"{name} {weight:g} must be at least 0, and 0 with rewards"
         if self.motions and self.pointing:
             yield "motions and pointing: one head at a time"
+        if self.changes < 0 or (self.changes and not self.pointing):
+            yield f"changes {self.changes:g} must be at least 0, and 0 without pointing"
         if self.news <= 0 or (self.news != 1 and not self.pointing):
             yield f"news {self.news:g} must be above 0, and 1 without pointing"
         if self.actions <= 0 or (self.actions != 1 and not self.pointing):

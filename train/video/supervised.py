@@ -152,7 +152,7 @@ def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run:
     if run.motions:
         kind = partial(HeadTrainer, head=MotionHead(width), weights={"motions": run.motions})
     if run.pointing:
-        weights = dict.fromkeys(("pointing", "digits"), run.pointing)
+        weights = {"pointing": run.pointing, "digits": run.pointing, "changes": run.changes}
         kind = partial(HeadTrainer, head=PointingHead(width), weights=weights)
 
     def batch(its: Sequence[Film]) -> dict[str, Any]:
@@ -223,10 +223,7 @@ def motion_targets(films: Sequence[Film]) -> MotionTargets:
 
 def pointing_targets(films: Sequence[Film]) -> PointingTargets:
     """What the entries of tracks are about, in the batch with its rows one after another."""
-    return PointingTargets.of(
-        [(film.pointed if film.reading is None else (), len(film.prompt), _visual(film)) for film in films],
-        _longest(films),
-    )
+    return PointingTargets.of([(film.pointed, len(film.prompt), _visual(film)) for film in films], _longest(films))
 
 
 def label_weights(films: Sequence[Film], news: float, actions: float = 1.0) -> torch.Tensor:

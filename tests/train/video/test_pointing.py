@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from magicvl.edge.plan import plan
 from magicvl.errors import UsageError
 from magicvl.train.run_log import read_log
 from magicvl.train.video.films import Film, Films
+from magicvl.train.video.motions import VERBS
 from magicvl.train.video.pointing import PointingHead, PointingTargets, news_weights, unsteady_digits, wrong_digits
 from magicvl.train.video.run import open_captioner, run_captions
 from magicvl.train.video.settings import CaptionRun, Clips, Learning, Style
@@ -99,6 +101,37 @@ def test_news_are_what_copying_does_not_give(films: Films) -> None:
     assert seen[True] > 3 and seen[False] > 30, "looks change, and stay"
 
 
+def test_changes_and_verbs_are_those_of_the_track(films: Films) -> None:
+    seen: Counter[str] = Counter()
+    for number in range(len(films)):
+        film, told = films[number], _told(films, films[number])
+        answer = json.loads("".join(told[:-1]))
+        tracks = [subject["track"].rstrip(";").split(";") for subject in answer["subjects"] if subject["track"]]
+        entries = iter(film.pointed)
+        for track, subject in zip(tracks, (each for each in answer["subjects"] if each["track"]), strict=True):
+            for before, now in zip((None, *track), track, strict=False):
+                entry = next(entries)
+                frame, marks, *look = now.split()
+                seconds = round(film.times[int(frame) - 1], 1)
+                doing = [act["action"].split()[0] for act in subject["actions"] if act["from"] <= seconds <= act["to"]]
+                assert VERBS[entry.verb] in (doing or ["stands"])
+                if before is None:
+                    assert entry.changes == (-100,) * 4
+                    continue
+                old = before.split()[1]
+                ways = [
+                    "less same more".split().index(way) for way in (_way(a, b) for a, b in zip(old, marks, strict=True))
+                ]
+                assert entry.changes == (*ways, int(look != before.split()[2:]))
+                seen.update([VERBS[entry.verb], *(f"{which}{way}" for which, way in enumerate(entry.changes))])
+        assert next(entries, None) is None
+    assert len(seen) > 15, seen
+
+
+def _way(before: str, now: str) -> str:
+    return "same" if before == now else "more" if int(now) > int(before) else "less"
+
+
 def test_a_misled_film_can_be_copied_from_nowhere(films: Films) -> None:
     some = [film for film in (films[number] for number in range(len(films))) if film.pointed][:6]
     true, read = collate(some, 0), collate(some, 0)
@@ -169,6 +202,7 @@ def test_who_sees_nothing_learns_what_can_be_read(films: Films) -> None:
     assert {int(row) for row in targets.films} == {
         row for row, film in enumerate(some) if film.reading is None and film.pointed
     }
+    assert len(targets.ends) == sum(len(film.pointed) for film in some), "what changes is read of all"
     for row, film in enumerate(some):
         seen = films[film.number]
         assert film.answer == seen.answer
@@ -191,7 +225,7 @@ def test_who_sees_nothing_learns_what_can_be_read(films: Films) -> None:
     misread(again | {"label_weights": weights}, unseen, run, list(range(10)))
     torch.testing.assert_close(again["input_ids"], collate(unseen, 0)["input_ids"])
     head = PointingHead(8)(torch.randn(again["input_ids"].numel(), 8), pointing_targets(unseen))
-    assert {name: float(loss.detach()) for name, loss in head.items()} == {"pointing": 0, "digits": 0}
+    assert head["pointing"] == head["digits"] == 0 < head["changes"]
 
 
 def test_what_is_done_has_a_weight(films: Films) -> None:
@@ -235,7 +269,7 @@ def test_no_entry_is_a_loss_of_nothing() -> None:
     states = torch.randn(8, 16, requires_grad=True)
     losses = PointingHead(16)(states, PointingTargets.of([((), 3, [0, 1])], 8))
     sum(losses.values()).backward()
-    assert {name: float(loss.detach()) for name, loss in losses.items()} == {"pointing": 0, "digits": 0}
+    assert {name: float(loss.detach()) for name, loss in losses.items()} == {"pointing": 0, "digits": 0, "changes": 0}
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
@@ -245,10 +279,10 @@ def test_a_run_learns_it_beside_the_description(
     tracked = replace(clips, tracks=True)
     standard = make_run().learning
     plain = make_run(clips=tracked, learning=replace(standard, optimiser=optimiser))
-    for name, run in (("plain", plain), ("told", replace(plain, pointing=2.0))):
+    for name, run in (("plain", plain), ("told", replace(plain, pointing=2.0, changes=0.5))):
         run_captions(run, tmp_path / name, base=tiny_checkpoint, resume=False)
     first, other = (read_log(tmp_path / name / "log.jsonl")[1] for name in ("plain", "told"))
-    expected = first["loss"] + 2.0 * (other["pointing"] + other["digits"])
+    expected = first["loss"] + 2.0 * (other["pointing"] + other["digits"]) + 0.5 * other["changes"]
     assert other["loss"] == pytest.approx(expected, rel=0.1) and other["pointing"] > 0.5
     kept = {path.name for path in (tmp_path / "told" / "adapter").iterdir()}
     assert kept == {path.name for path in (tmp_path / "plain" / "adapter").iterdir()}, "the head is no part of it"
@@ -271,5 +305,7 @@ def test_what_cannot_be(make_run: Callable[..., CaptionRun]) -> None:
         make_run(clips=Clips(count=8, blind=0.5, tracks=True))
     with pytest.raises(UsageError, match=r"blind 0\.5 must lie in 0\.\.1, and be 0 without tracks"):
         make_run(clips=Clips(count=8, blind=0.5), pointing=1.0)
+    with pytest.raises(UsageError, match="changes 1 must be at least 0, and 0 without pointing"):
+        make_run(changes=1.0)
     with pytest.raises(UsageError, match=r"jitter 0\.5 must lie in 0\.\.1, and be 0 without pointing"):
         make_run(jitter=0.5)
