@@ -19,8 +19,8 @@ from magicvl.train.clips.clip import Clip
 from magicvl.train.clips.make import make_clip
 from magicvl.train.generator.dataset import Split
 from magicvl.train.rewards.reference import Reference
+from magicvl.train.video.entries import Pointed, action_tokens, pointed, read_tokens
 from magicvl.train.video.motions import Motion, motions
-from magicvl.train.video.pointing import Pointed, action_tokens, pointed, read_tokens
 from magicvl.train.video.settings import Clips
 from magicvl.train.video.visual_ids import FIRST, visual_ids
 

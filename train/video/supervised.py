@@ -16,18 +16,12 @@ from transformers import Trainer, TrainingArguments
 
 from magicvl.train.curriculum.conversation import IGNORED
 from magicvl.train.muon import Muon
+from magicvl.train.video.batch import collate, label_weights, motion_targets, pointing_targets
 from magicvl.train.video.films import Film, Films
-from magicvl.train.video.motions import MotionHead, MotionTargets, as_targets
-from magicvl.train.video.pointing import (
-    DIGITS,
-    PointingHead,
-    PointingTargets,
-    news_weights,
-    unsteady_digits,
-    wrong_digits,
-)
+from magicvl.train.video.misread import misread
+from magicvl.train.video.motions import MotionHead
+from magicvl.train.video.pointing import PointingHead
 from magicvl.train.video.settings import CaptionRun
-from magicvl.train.video.visual_ids import FIRST
 
 _HEAD, _HEAD_FILE = "dense_head", "dense_head.pt"
 GROUPED = 16
@@ -193,75 +187,3 @@ def alike(numbers: Sequence[int], lengths: Mapping[int, int], rows: int, rng: ra
     rng.shuffle(runs)
     # What fills no run comes last, so that no run is cut in two.
     return [number for run in runs for number in run] + ranked[whole:]
-
-
-def collate(films: Sequence[Film], pad: int) -> dict[str, torch.Tensor]:
-    """A batch padded on the right; labels on the answer and its end alone (transformers shifts them itself)."""
-    longest = _longest(films)
-    ids = torch.full((len(films), longest), pad)
-    mask = torch.zeros(len(films), longest, dtype=torch.long)
-    labels = torch.full((len(films), longest), IGNORED)
-    for row, film in enumerate(films):
-        begin, end = len(film.prompt), len(film.prompt) + len(film.answer)
-        ids[row, :end] = torch.tensor(film.prompt + film.answer)
-        mask[row, :end] = 1
-        labels[row, begin:end] = ids[row, begin:end]
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
-
-
-def motion_targets(films: Sequence[Film]) -> MotionTargets:
-    """What actors do, over all films and frames; places are those in the batch with its rows one after another."""
-    longest, visual = _longest(films), [_visual(film) for film in films]
-    return as_targets(
-        [
-            (row * longest + visual[row][motion.token], motion)
-            for row, film in enumerate(films)
-            for motion in film.motions
-        ]
-    )
-
-
-def pointing_targets(films: Sequence[Film]) -> PointingTargets:
-    """What the entries of tracks are about, in the batch with its rows one after another."""
-    return PointingTargets.of([(film.pointed, len(film.prompt), _visual(film)) for film in films], _longest(films))
-
-
-def label_weights(films: Sequence[Film], news: float, actions: float = 1.0) -> torch.Tensor:
-    """(films, n) how much tokens count as labels: what is news in tracks `news`, what is done `actions`, all else 1;
-    nothing that who has not seen a film can't say."""
-    weights = news_weights([(film.pointed, len(film.prompt)) for film in films], _longest(films), news)
-    for row, film in enumerate(films):
-        weights[row, [len(film.prompt) + place for place in film.acting]] = actions
-        if film.reading is not None:
-            readable = torch.zeros(weights.shape[1])
-            readable[[len(film.prompt) + place for place in (*film.reading, len(film.answer) - 1)]] = 1.0
-            weights[row] *= readable
-    return weights
-
-
-def misread(batch: dict[str, Any], films: Sequence[Film], run: CaptionRun, digits: Sequence[int]) -> None:
-    """Gives the run's share of a batch's seen films wrong digits to read, and no labels that count but the true ones;
-    all others read some digits one off, and keep their labels.
-
-    `digits` are the tokens of 0 to 9. A film is misread alike whenever it comes.
-    """
-    for row, film in enumerate(films):
-        rng = random.Random(f"{run.seed} misled {film.number}")
-        misled = rng.random() < run.misled and film.reading is None
-        if not film.pointed or not (misled or run.jitter):
-            continue
-        places = [len(film.prompt) + entry.marks + which for entry in film.pointed for which in range(DIGITS)]
-        read = wrong_digits(film.pointed, rng) if misled else unsteady_digits(film.pointed, run.jitter, rng)
-        batch["input_ids"][row, places] = torch.tensor([digits[digit] for entry in read for digit in entry])
-        if misled:
-            batch["label_weights"][row] = 0.0
-            batch["label_weights"][row, places] = run.news
-
-
-def _longest(films: Sequence[Film]) -> int:
-    return max(len(film.prompt) + len(film.answer) for film in films)
-
-
-def _visual(film: Film) -> list[int]:
-    """Where in its prompt a film's visual tokens are."""
-    return [place for place, token in enumerate(film.prompt) if token >= FIRST]

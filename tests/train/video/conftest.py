@@ -9,7 +9,7 @@ from accelerate.state import AcceleratorState
 
 from magicvl.train.curriculum.stage import Lora
 from magicvl.train.video.captioner import Captioner
-from magicvl.train.video.films import Films
+from magicvl.train.video.films import Film, Films
 from magicvl.train.video.run import open_captioner
 from magicvl.train.video.settings import CaptionRun, Clips, Group, Learning, Style
 
@@ -56,3 +56,20 @@ def make_run(clips: Clips) -> Callable[..., CaptionRun]:
         return CaptionRun(**(standard | fields))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tracked(tiny_checkpoint: Path) -> Films:
+    """Twelve films of one to four shapes with tracks."""
+    clips = Clips(count=12, seed=3, styles=(Style("shapes/mixed"),), frames=(4, 6), tracks=True)
+    return open_captioner(tiny_checkpoint, clips, 0)[1]
+
+
+@pytest.fixture(scope="session")
+def spell() -> Callable[[Films, Film], list[str]]:
+    """Spells a film's answer, token by token."""
+
+    def words(films: Films, film: Film) -> list[str]:
+        return films.processor.tokenizer.batch_decode([[token] for token in film.answer])
+
+    return words

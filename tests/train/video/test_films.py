@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from magicvl.edge.video.description import film_message, read, write
 from magicvl.train.curriculum.conversation import IGNORED
+from magicvl.train.video.batch import collate
 from magicvl.train.video.captioner import Captioner
 from magicvl.train.video.films import Films
 from magicvl.train.video.run import open_captioner
 from magicvl.train.video.settings import Clips
-from magicvl.train.video.supervised import InOrder, alike, collate, shuffled
+from magicvl.train.video.supervised import InOrder, alike, shuffled
 from magicvl.train.video.visual_ids import FIRST, MOST, visual_ids
 
 Opened = tuple[Captioner, Films]

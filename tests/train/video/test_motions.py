@@ -13,12 +13,12 @@ from magicvl.edge.video.choose import uniform_times
 from magicvl.errors import UsageError
 from magicvl.train.clips.make import make_clip
 from magicvl.train.run_log import read_log
+from magicvl.train.video.batch import collate, motion_targets
 from magicvl.train.video.captioner import Captioner
 from magicvl.train.video.films import Films
 from magicvl.train.video.motions import VERBS, Motion, MotionHead, MotionTargets, as_targets, motions
 from magicvl.train.video.run import run_captions
 from magicvl.train.video.settings import CaptionRun
-from magicvl.train.video.supervised import collate, motion_targets
 from magicvl.train.video.visual_ids import FIRST
 
 TIMES = 8
