@@ -11,6 +11,7 @@ from magicvl.train.video.entries import DIGITS
 from magicvl.train.video.films import Film
 from magicvl.train.video.motions import MotionTargets, as_targets
 from magicvl.train.video.pointing import PointingTargets
+from magicvl.train.video.settings import Tracks
 from magicvl.train.video.visual_ids import FIRST
 
 
@@ -45,13 +46,13 @@ def pointing_targets(films: Sequence[Film]) -> PointingTargets:
     return PointingTargets.of([(film.pointed, len(film.prompt), _visual(film)) for film in films], _longest(films))
 
 
-def label_weights(films: Sequence[Film], news: float, actions: float = 1.0) -> torch.Tensor:
-    """(films, n) how much tokens count as labels: what is news in tracks `news`, what is done `actions`, all else 1;
-    nothing that who has not seen a film can't say."""
+def label_weights(films: Sequence[Film], tracks: Tracks) -> torch.Tensor:
+    """(films, n) how much tokens count as labels: `news` and `actions` as the settings say, all else 1; nothing that
+    who has not seen a film can't say."""
     weights = torch.ones(len(films), _longest(films))
     for row, film in enumerate(films):
-        weights[row, [len(film.prompt) + place for place in _news(film)]] = news
-        weights[row, [len(film.prompt) + place for place in film.acting]] = actions
+        weights[row, [len(film.prompt) + place for place in _news(film)]] = tracks.news
+        weights[row, [len(film.prompt) + place for place in film.acting]] = tracks.actions
         if film.reading is not None:
             readable = torch.zeros(weights.shape[1])
             readable[[len(film.prompt) + place for place in (*film.reading, len(film.answer) - 1)]] = 1.0

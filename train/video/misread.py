@@ -25,15 +25,15 @@ def misread(batch: dict[str, Any], films: Sequence[Film], run: CaptionRun, digit
     """
     for row, film in enumerate(films):
         rng = random.Random(f"{run.seed} misled {film.number}")
-        misled = rng.random() < run.misled and film.reading is None
-        if not film.pointed or not (misled or run.jitter):
+        misled = rng.random() < run.tracks.misled and film.reading is None
+        if not film.pointed or not (misled or run.tracks.jitter):
             continue
         places = [len(film.prompt) + entry.marks + which for entry in film.pointed for which in range(DIGITS)]
-        read = wrong_digits(film.pointed, rng) if misled else unsteady_digits(film.pointed, run.jitter, rng)
+        read = wrong_digits(film.pointed, rng) if misled else unsteady_digits(film.pointed, run.tracks.jitter, rng)
         batch["input_ids"][row, places] = torch.tensor([digits[digit] for entry in read for digit in entry])
         if misled:
             batch["label_weights"][row] = 0.0
-            batch["label_weights"][row, places] = run.news
+            batch["label_weights"][row, places] = run.tracks.news
 
 
 def wrong_digits(entries: Sequence[Pointed], rng: random.Random) -> list[list[int]]:

@@ -46,8 +46,8 @@ class Clips:
     tracks: bool = False
     """Whether a description says where each subject is, frame by frame. A base that was taught so goes on so."""
     blind: float = 0.0
-    """Share of the films that are learned from without being seen, with `pointing`: what is read off given tracks
-    alone. They are short, and quick."""
+    """Share of the films that are learned from without being seen, where tracks are taught by pointing: what is read
+    off given tracks alone. They are short, and quick."""
 
     def problems(self) -> Iterator[str]:
         """What cannot be."""
@@ -148,6 +148,38 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Tracks:
+    """How a supervised run teaches tracks beside the description's own loss; without `pointing` not at all."""
+
+    pointing: float = 0.0
+    """Weight of the losses of what entries of tracks are about (magicvl.train.video.pointing)."""
+    changes: float = 0.0
+    """Weight of the loss of what changes from entry to entry and what is done meanwhile."""
+    news: float = 1.0
+    """How much digits and looks of a track that are not those of the frame before count beside other tokens."""
+    actions: float = 1.0
+    """How much what subjects do, without the times, counts beside other tokens: it is read off the tracks, and few
+    tokens say it."""
+    misled: float = 0.0
+    """Share of films that are read with wrong digits in their tracks: nothing but what the digits are in truth is
+    learned from those, and it can't be copied."""
+    jitter: float = 0.0
+    """Share of the digits in the other films' tracks that are read one off: all is learned from those as from true
+    ones."""
+
+    def problems(self) -> Iterator[str]:
+        """What cannot be."""
+        if self.changes < 0:
+            yield f"tracks: changes {self.changes:g} must be at least 0"
+        if min(self.news, self.actions) <= 0:
+            yield f"tracks: news {self.news:g} and actions {self.actions:g} must be above 0"
+        if not (0 <= self.misled <= 1 and 0 <= self.jitter <= 1):
+            yield f"tracks: misled {self.misled:g} and jitter {self.jitter:g} must lie in 0..1"
+        if not self.pointing and self != Tracks():
+            yield "tracks: without pointing nothing else of it has an effect"
+
+
+@dataclass(frozen=True)
 class CaptionRun:
     """Everything that decides a run."""
 
@@ -164,22 +196,7 @@ class CaptionRun:
     lora: Lora = field(default_factory=Lora)
     motions: float = 0.0
     """Weight of the loss of what actors do frame by frame (magicvl.train.video.motions); of supervised runs."""
-    pointing: float = 0.0
-    """Weight of the losses of what entries of tracks are about (magicvl.train.video.pointing); of supervised runs."""
-    changes: float = 0.0
-    """Weight of the loss of what changes from entry to entry and what is done meanwhile, with `pointing`."""
-    news: float = 1.0
-    """How much digits and looks of a track that are not those of the frame before count beside other tokens, with
-    `pointing`."""
-    actions: float = 1.0
-    """How much what subjects do, without the times, counts beside other tokens, with `pointing`: it is read off the
-    tracks, and few tokens say it."""
-    misled: float = 0.0
-    """Share of films that are read with wrong digits in their tracks, with `pointing`: nothing but what the digits are
-    in truth is learned from those, and it can't be copied."""
-    jitter: float = 0.0
-    """Share of the digits in the other films' tracks that are read one off, with `pointing`: all is learned from those
-    as from true ones."""
+    tracks: Tracks = field(default_factory=Tracks)
     group: Group = field(default_factory=Group)
     base: str | None = None
     """Directory of a MagicVL checkpoint or bundle to begin with, where the command names none."""
@@ -205,7 +222,7 @@ class CaptionRun:
         if self.kind == "grpo" and self.lora.head:
             yield "lora: head is for supervised runs; GRPO with an adapter of the output head is not supported"
         yield from self._head_problems()
-        for part in (self.clips, self.learning, self.lora, self.group):
+        for part in (self.clips, self.learning, self.lora, self.tracks, self.group):
             yield from part.problems()
         for name in ("samples", "rows", "save_every", "evaluate_every", "evaluate_films"):
             if getattr(self, name) < 1:
@@ -220,23 +237,13 @@ class CaptionRun:
     def _head_problems(self) -> Iterator[str]:
         if self.learning.optimiser == "muon" and (self.kind == "grpo" or self.motions):
             yield "learning: muon is for supervised runs without motions, whose weights are all matrices"
-        for name in ("motions", "pointing"):
-            if (weight := getattr(self, name)) < 0 or (weight and self.kind == "grpo"):
+        for name, weight in (("motions", self.motions), ("tracks: pointing", self.tracks.pointing)):
+            if weight < 0 or (weight and self.kind == "grpo"):
                 yield f"{name} {weight:g} must be at least 0, and 0 with rewards"
-        if self.motions and self.pointing:
+        if self.motions and self.tracks.pointing:
             yield "motions and pointing: one head at a time"
-        if self.changes < 0 or (self.changes and not self.pointing):
-            yield f"changes {self.changes:g} must be at least 0, and 0 without pointing"
-        if self.news <= 0 or (self.news != 1 and not self.pointing):
-            yield f"news {self.news:g} must be above 0, and 1 without pointing"
-        if self.actions <= 0 or (self.actions != 1 and not self.pointing):
-            yield f"actions {self.actions:g} must be above 0, and 1 without pointing"
-        if not 0 <= self.misled <= 1 or (self.misled and not self.pointing):
-            yield f"misled {self.misled:g} must lie in 0..1, and be 0 without pointing"
-        if self.clips.blind and not self.pointing:
+        if self.clips.blind and not self.tracks.pointing:
             yield f"clips: blind {self.clips.blind:g} must be 0 without pointing"
-        if not 0 <= self.jitter <= 1 or (self.jitter and not self.pointing):
-            yield f"jitter {self.jitter:g} must lie in 0..1, and be 0 without pointing"
 
     @property
     def steps(self) -> int:

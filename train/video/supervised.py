@@ -145,8 +145,9 @@ def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run:
     kind: Callable[..., InOrderTrainer] = InOrderTrainer
     if run.motions:
         kind = partial(HeadTrainer, head=MotionHead(width), weights={"motions": run.motions})
-    if run.pointing:
-        weights = {"pointing": run.pointing, "digits": run.pointing, "changes": run.changes}
+    tracks = run.tracks
+    if tracks.pointing:
+        weights = {"pointing": tracks.pointing, "digits": tracks.pointing, "changes": tracks.changes}
         kind = partial(HeadTrainer, head=PointingHead(width), weights=weights)
 
     def batch(its: Sequence[Film]) -> dict[str, Any]:
@@ -154,8 +155,8 @@ def supervised_trainer(model: Any, films: Films, arguments: dict[str, Any], run:
         made: dict[str, Any] = collate(its, pad)
         if run.motions:
             made["targets"] = motion_targets(its)
-        if run.pointing:
-            made |= {"targets": pointing_targets(its), "label_weights": label_weights(its, run.news, run.actions)}
+        if tracks.pointing:
+            made |= {"targets": pointing_targets(its), "label_weights": label_weights(its, tracks)}
             misread(made, its, run, films.processor.tokenizer.convert_tokens_to_ids(list("0123456789")))
         return made
 

@@ -11,7 +11,7 @@ from magicvl.train.video.batch import collate, label_weights, pointing_targets
 from magicvl.train.video.films import Film, Films
 from magicvl.train.video.misread import misread
 from magicvl.train.video.pointing import PointingHead
-from magicvl.train.video.settings import CaptionRun, Learning
+from magicvl.train.video.settings import CaptionRun, Learning, Tracks
 from magicvl.train.video.visual_ids import FIRST
 
 Spell = Callable[[Films, Film], list[str]]
@@ -21,7 +21,7 @@ def test_news_are_what_copying_does_not_give(tracked: Films, spell: Spell) -> No
     seen = {True: 0, False: 0}
     for film in (tracked[number] for number in range(len(tracked))):
         told = spell(tracked, film)
-        counts = label_weights([film], 6.0)[0]
+        counts = label_weights([film], Tracks(news=6.0))[0]
         counted = counts[len(film.prompt) :].tolist()
         for before, entry in zip((None, *film.pointed), film.pointed, strict=False):
             look = told[entry.marks + 3 : entry.end + 1]
@@ -41,7 +41,7 @@ def test_who_sees_nothing_learns_what_can_be_read(tracked: Films, spell: Spell) 
     some = [blind[number] for number in range(len(blind))]
     unseen = [film for film in some if film.reading is not None]
     assert 0 < len(unseen) < len(some) and blind[len(blind) + 1].reading is None, "held-out films are seen"
-    weights, targets = label_weights(some, 2.0, 3.0), pointing_targets(some)
+    weights, targets = label_weights(some, Tracks(news=2.0, actions=3.0)), pointing_targets(some)
     assert {int(row) for row in targets.films} == {
         row for row, film in enumerate(some) if film.reading is None and film.pointed
     }
@@ -64,7 +64,9 @@ def test_who_sees_nothing_learns_what_can_be_read(tracked: Films, spell: Spell) 
         assert weights[row, : len(film.prompt)].sum() == 0 and len(film.answer) - 1 in counted
         assert all(weights[row, len(film.prompt) + place] == 3 for place in film.acting)
     again = collate(unseen, 0)
-    run = CaptionRun("a run", "supervised", blind.settings, Learning(1e-3), 1, 1, pointing=1.0, misled=1.0)
+    run = CaptionRun(
+        "a run", "supervised", blind.settings, Learning(1e-3), 1, 1, tracks=Tracks(pointing=1.0, misled=1.0)
+    )
     misread(again | {"label_weights": weights}, unseen, run, list(range(10)))
     torch.testing.assert_close(again["input_ids"], collate(unseen, 0)["input_ids"])
     head = PointingHead(8)(torch.randn(again["input_ids"].numel(), 8), pointing_targets(unseen))
@@ -73,7 +75,7 @@ def test_who_sees_nothing_learns_what_can_be_read(tracked: Films, spell: Spell) 
 
 def test_what_is_done_has_a_weight(tracked: Films, spell: Spell) -> None:
     some = [film for film in (tracked[number] for number in range(len(tracked))) if film.acting][:4]
-    plain, weights = label_weights(some, 3.0), label_weights(some, 3.0, 5.0)
+    plain, weights = label_weights(some, Tracks(news=3.0)), label_weights(some, Tracks(news=3.0, actions=5.0))
     for row, film in enumerate(some):
         said = [text for place, text in enumerate(spell(tracked, film)) if weights[row, len(film.prompt) + place] == 5]
         answer = json.loads("".join(spell(tracked, film)[:-1]))
