@@ -19,6 +19,7 @@ from accelerate import Accelerator
 from peft import get_peft_model_state_dict
 
 from magicvl.errors import UsageError
+from magicvl.train.complexity.table import levels, read_table
 from magicvl.train.curriculum.adapter import base_weights
 from magicvl.train.curriculum.learner import Learner
 from magicvl.train.curriculum.stage import Stage
@@ -34,7 +35,7 @@ def save_state(accelerator: Accelerator, folder: Path, step: int, stage: Stage) 
         # Not as safetensors: those refuse tables that are tied, or warn about them at every save.
         accelerator.save_state(str(place), safe_serialization=False)
         if accelerator.is_main_process:
-            data = {"step": step, "devices": accelerator.num_processes, "stage": asdict(stage)}
+            data = {"step": step, "devices": accelerator.num_processes, "stage": _remembered(stage)}
             (place / STEP_FILE).write_text(json.dumps(data, indent=1), encoding="utf-8")
 
     _swap(accelerator, folder / STATE, write)
@@ -47,7 +48,7 @@ def saved_step(folder: Path, stage: Stage) -> int | None:
     if not path.is_file():
         return None
     data = json.loads(path.read_text(encoding="utf-8"))
-    ours = json.loads(json.dumps(asdict(stage)))
+    ours = json.loads(json.dumps(_remembered(stage)))
     # What is only looked at may change; what is learned may not.
     free = {"evaluate_every", "evaluate_samples", "held_out", "name", "start"}
     if changed := sorted(key for key in ours if key not in free and ours[key] != data["stage"].get(key)):
@@ -55,6 +56,12 @@ def saved_step(folder: Path, stage: Stage) -> int | None:
             f"{folder}: its run had another {', '.join(changed)}; use the stage as it was, or a new directory"
         )
     return int(data["step"])
+
+
+def _remembered(stage: Stage) -> dict[str, Any]:
+    """What a state says of its stage: of the table of complexity what it says, wherever it lies."""
+    table = None if stage.complexity is None else levels(read_table(Path(stage.complexity)))
+    return asdict(stage) | {"complexity": table}
 
 
 def load_state(accelerator: Accelerator, folder: Path) -> None:
