@@ -24,7 +24,7 @@ class StopSignal:
         self._asked = True
 
 
-def ignore_interrupt(_worker: int = 0) -> None:
+def ignore_interrupt() -> None:
     """For a worker process: either may reach the whole group, and the main process decides when to stop."""
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)

@@ -4,9 +4,7 @@ Step s takes the samples s * B to (s + 1) * B - 1; device d of D takes every D-t
 data depend on neither workers nor devices, and a run goes on at any step.
 """
 
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,7 +14,6 @@ from magicvl.mmproj.processing import MagicVLProcessor
 from magicvl.train.curriculum.mixture import Mixture
 from magicvl.train.curriculum.packing import Prepared, Row, collate, pack, prepare
 from magicvl.train.curriculum.stage import Stage
-from magicvl.train.stop_signal import ignore_interrupt
 
 
 @dataclass(frozen=True)
@@ -83,29 +80,8 @@ def rows_of(prepared: list[Prepared], processor: MagicVLProcessor, stage: Stage)
     return [collate(members, processor, raster=raster) for members in packed]
 
 
-def load_ahead(batches: Batches, start: int, workers: int) -> Iterator[Batch]:
-    """The batches from a step on, made by so many processes; 0 makes them here."""
-    with warnings.catch_warnings():
-        # More of them than cores are the caller's choice.
-        warnings.filterwarnings("ignore", "This DataLoader will create")
-        loader = torch.utils.data.DataLoader(
-            torch.utils.data.Subset(batches, range(start, len(batches))),
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            worker_init_fn=_be_quiet,
-        )
-        return iter(loader)
-
-
 def held_out(stage: Stage, processor: MagicVLProcessor, share: Share) -> list[Row]:
     """This device's share of the samples that the stage is measured on."""
     named = replace(stage, data=stage.held_out or stage.data)
     batches = Batches(Mixture(named, "validation"), processor, stage, share)
     return list(batches.batch(range(stage.evaluate_samples)[share.device :: share.devices]).rows)
-
-
-def _be_quiet(_worker: int) -> None:
-    ignore_interrupt()
-    # There are as many processes as cores.
-    torch.set_num_threads(1)

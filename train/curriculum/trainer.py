@@ -9,7 +9,7 @@ part would leave little of it but callbacks.
 import json
 import time
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from magicvl.edge.files import whole_file
 from magicvl.errors import UsageError
+from magicvl.train.ahead import load_ahead
 from magicvl.train.curriculum.average import Average
-from magicvl.train.curriculum.batches import Batch, Batches, Share, held_out, load_ahead
+from magicvl.train.curriculum.batches import Batch, Batches, Share, held_out
 from magicvl.train.curriculum.dense import KINDS
 from magicvl.train.curriculum.keep import export, load_state, save_state, saved_step, take_head
 from magicvl.train.curriculum.learner import Learner
@@ -130,12 +131,13 @@ def _steps(run: Run, output: Path, start: int, workers: int) -> bool:
     """The steps from `start` on; whether all were made."""
     stage, accelerator = run.stage, run.accelerator
     share = Share(accelerator.process_index, accelerator.num_processes)
-    batches = load_ahead(Batches(Mixture(stage), run.begun.processor, stage, share), start, workers)
+    made = Batches(Mixture(stage), run.begun.processor, stage, share)
     rows = held_out(stage, run.begun.processor, share) if stage.answers else []
     main = accelerator.is_main_process
     with (
         tqdm(total=stage.steps, initial=start, unit="step", dynamic_ncols=True, disable=not main) as bar,
         StopSignal() as stopped,
+        closing(load_ahead(made, start, workers)) as batches,
     ):
         for step in range(start, stage.steps):
             began = time.perf_counter()

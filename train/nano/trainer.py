@@ -2,8 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from magicvl.mmproj.configuration import config_from_preset
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.presets import preset
 from magicvl.mmproj.processing import MagicVLProcessor
+from magicvl.train.ahead import load_ahead
 from magicvl.train.load_model import load_model
 from magicvl.train.muon import Muon
 from magicvl.train.nano.batches import IGNORED, Batch
@@ -29,7 +31,7 @@ from magicvl.train.nano.micro_batches import MicroBatches
 from magicvl.train.nano.vocabulary import build_tokenizer
 from magicvl.train.plots import plot_run
 from magicvl.train.run_log import append_log, trim_log
-from magicvl.train.stop_signal import StopSignal, ignore_interrupt
+from magicvl.train.stop_signal import StopSignal
 from magicvl.train.vocabulary import IMAGE
 
 LOG_NAME = "log.jsonl"
@@ -190,12 +192,13 @@ def rate(step: int, config: TrainConfig) -> float:
 def _run(learner: Learner, processor: MagicVLProcessor, output: Path, start: int, workers: int) -> None:
     config = learner.config
     samples = held_out_samples("validation", config.evaluate_pictures, config.stages[-1])
-    batches = _load_ahead(MicroBatches(config, processor), start * config.micro_batches, workers)
+    made = MicroBatches(config, processor)
     learner.model.train()
     with (
         _threads(config.micro_batches) as pool,
         tqdm(total=config.steps, initial=start, unit="step", dynamic_ncols=True) as bar,
         StopSignal() as stopped,
+        closing(load_ahead(made, start * config.micro_batches, workers)) as batches,
     ):
         for step in range(start, config.steps):
             losses = train_step(learner, [next(batches) for _ in range(config.micro_batches)], step, pool)
@@ -287,17 +290,6 @@ def _threads(most: int) -> Executor:
     cores = torch.get_num_threads()
     threads = 1 if torch.cuda.is_available() else min(most, cores)
     return ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores // threads,))
-
-
-def _load_ahead(dataset: MicroBatches, start: int, workers: int) -> Iterator[Batch]:
-    loader = torch.utils.data.DataLoader(
-        torch.utils.data.Subset(dataset, range(start, len(dataset))),
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=ignore_interrupt,
-    )
-    return iter(loader)
 
 
 def _save(learner: Learner, processor: MagicVLProcessor, step: int, checkpoint: Path) -> None:

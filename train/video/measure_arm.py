@@ -4,6 +4,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from magicvl.train.video.held_out import describe
 from magicvl.train.video.rewards import make_scorer
 from magicvl.train.video.run import open_captioner
@@ -23,6 +25,7 @@ def measure_checkpoint(run: CaptionRun, checkpoint: Path, style: str, count: int
     captioner, films = open_captioner(checkpoint, shown, count, "test")
     scorer = make_scorer(run.group.rewards)
     made: list[dict[str, Any]] = []
+    bar = tqdm(total=count, unit="film", dynamic_ncols=True, desc=style)
     for begin in range(0, count, BATCH):
         which = [films[len(films) + number] for number in range(begin, min(begin + BATCH, count))]
         texts = describe(captioner, films, which, run.group.most_tokens)
@@ -30,4 +33,6 @@ def measure_checkpoint(run: CaptionRun, checkpoint: Path, style: str, count: int
             {"id": films.clip(film.number).id, "times": film.times} | asdict(worth) | {"text": text}
             for film, worth, text in zip(which, scorer.score(which, texts), texts, strict=True)
         ]
+        bar.update(len(which))
+    bar.close()
     return made
