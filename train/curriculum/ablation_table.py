@@ -28,8 +28,12 @@ class Cell:
     mean: float
     half: float | None
 
+    def told(self, digits: int = 1) -> str:
+        """With so many decimals."""
+        return f"{self.mean:.{digits}f}" + ("" if self.half is None else f" ± {self.half:.{digits}f}")
+
     def __str__(self) -> str:
-        return f"{self.mean:.1f}" + ("" if self.half is None else f" ± {self.half:.1f}")
+        return self.told()
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ class Line:
     gain: Cell | None
     """What it has over the first arm, paired by seed, in points; None for that arm itself."""
     loss: Cell
+    """Of a held-out answer token, in nats: what still tells arms apart where hardly an answer is whole."""
+    loss_change: Cell | None
+    """What it is over the first arm's, paired by seed; None for that arm itself."""
     picture_tokens: float
     samples: int
 
@@ -53,23 +60,23 @@ def make_table(ablation: Ablation, output: Path, seeds: int) -> list[Line]:
     for arm in ablation.arms:
         paths = {seed: Piece(arm, seed).folder(output) / SCORES for seed in range(1, seeds + 1)}
         found[arm.name] = {seed: json.loads(path.read_text()) for seed, path in paths.items() if path.exists()}
-    first = {seed: _overall(scores) for seed, scores in found[ablation.arms[0].name].items()}
+    first = found[ablation.arms[0].name]
     return [_line(name, its, first if number else None) for number, (name, its) in enumerate(found.items()) if its]
 
 
-def _line(name: str, its: Mapping[int, dict[str, Any]], first: Mapping[int, float] | None) -> Line:
+def _line(name: str, its: Mapping[int, dict[str, Any]], first: Mapping[int, dict[str, Any]] | None) -> Line:
     scores = list(its.values())
     categories = sorted({category for each in scores for category in each["accuracy"]})
     cells = {category: cell([_percent(each, category) for each in scores]) for category in categories}
     cells[ALL] = cell([_overall(each) for each in scores])
-    shared = [seed for seed in its if first is not None and seed in first]
-    gains = [_overall(its[seed]) - first[seed] for seed in shared] if first is not None else []
+    pairs = [(its[seed], first[seed]) for seed in its if seed in first] if first is not None else []
     return Line(
         name,
         len(scores),
         cells,
-        cell(gains) if gains else None,
+        cell([_overall(ours) - _overall(theirs) for ours, theirs in pairs]) if pairs else None,
         cell([each["loss"] for each in scores]),
+        cell([ours["loss"] - theirs["loss"] for ours, theirs in pairs]) if pairs else None,
         sum(each["picture_tokens"] for each in scores) / len(scores),
         scores[0]["samples"],
     )
@@ -96,13 +103,15 @@ def _overall(scores: Mapping[str, Any]) -> float:
 def to_markdown(ablation: Ablation, lines: Sequence[Line]) -> str:
     """The table as text."""
     names = list(dict.fromkeys(name for line in lines for name in line.cells))
-    head = ["arm", "seeds", *names, "gain", "loss", "visual tokens a picture", "samples"]
+    head = ["arm", "seeds", *names, "gain", "loss", "loss over the first", "visual tokens a picture", "samples"]
     rows = [
         [line.arm, str(line.seeds), *(str(line.cells.get(name, "")) for name in names), str(line.gain or ""),
-         f"{line.loss.mean:.3f}", f"{line.picture_tokens:.1f}", f"{line.samples:,}"]
+         line.loss.told(3), line.loss_change.told(3) if line.loss_change else "",
+         f"{line.picture_tokens:.1f}", f"{line.samples:,}"]
         for line in lines
     ]  # fmt: skip
-    text = [f"# {ablation.name}", "", ablation.question, "", "Exact answers in %, 95 % intervals over seeds.", ""]
+    told = "Exact answers in %, loss of an answer token in nats, 95 % intervals over seeds."
+    text = [f"# {ablation.name}", "", ablation.question, "", told, ""]
     return "\n".join([*text, *("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])]) + "\n"
 
 
@@ -111,7 +120,8 @@ def write_table(ablation: Ablation, output: Path, seeds: int) -> str:
     lines = make_table(ablation, output, seeds)
     text = to_markdown(ablation, lines)
     data = [line.__dict__ | {"cells": {k: vars(v) for k, v in line.cells.items()}, "loss": vars(line.loss),
-                             "gain": line.gain and vars(line.gain)} for line in lines]  # fmt: skip
+                             "gain": line.gain and vars(line.gain),
+                             "loss_change": line.loss_change and vars(line.loss_change)} for line in lines]  # fmt: skip
     for name, content in (("table.md", text), ("table.json", json.dumps(data, indent=1))):
         with whole_file(output / name) as partial:
             partial.write_text(content, encoding="utf-8")
@@ -122,14 +132,19 @@ def write_table(ablation: Ablation, output: Path, seeds: int) -> str:
 
 def _draw(ablation: Ablation, lines: Sequence[Line], target: Path) -> None:
     names = list(dict.fromkeys(name for line in lines for name in line.cells))
-    figure, axes = plt.subplots(figsize=(2.5 + 1.3 * len(names), 4.5), layout="constrained")
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(5.5 + 1.3 * len(names), 4.5), width_ratios=(len(names), 2), layout="constrained"
+    )
     for number, line in enumerate(lines):
         places, width = bar_places(number, len(lines), len(names))
         cells = [line.cells.get(name, Cell(0.0, None)) for name in names]
-        axes.bar(places, [each.mean for each in cells], width, label=line.arm,
+        left.bar(places, [each.mean for each in cells], width, label=line.arm,
                  yerr=[each.half or 0.0 for each in cells], capsize=3)  # fmt: skip
-    axes.set_xticks(range(len(names)), names)
-    axes.set(ylabel="exact answers (%)", ylim=(0, None), title=ablation.name)
-    axes.legend()
+        right.errorbar(line.arm, line.loss.mean, line.loss.half or 0.0, marker="o", capsize=6)
+    left.set_xticks(range(len(names)), names)
+    left.set(ylabel="exact answers (%)", ylim=(0, None), title=ablation.name)
+    left.legend()
+    right.set(ylabel="loss of an answer token (nats)", title="held-out loss")
+    right.margins(x=0.3)
     figure.savefig(target, dpi=110)
     plt.close(figure)

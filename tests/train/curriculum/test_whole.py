@@ -113,13 +113,17 @@ def test_the_table_has_students_intervals(tmp_path: Path) -> None:
     assert three.mean == 2.0 and three.half == pytest.approx(4.30 / 3**0.5)
     arms = (Arm("a", ()), Arm("b", ()))
     found = Ablation("t", "?", arms, None, (), 1)
-    for name, seed, right in (("a", 1, 1), ("a", 2, 3), ("b", 1, 2), ("b", 2, 4)):
+    for name, seed, right, loss in (("a", 1, 1, 2.0), ("a", 2, 3, 3.0), ("b", 1, 2, 1.5), ("b", 2, 4, 2.5)):
         folder = Piece(Arm(name, ()), seed).folder(tmp_path)
         folder.mkdir(parents=True)
-        scores = {"accuracy": {"ocr": [right, 10], "vqa": [5, 10]}, "loss": 1.0, "picture_tokens": 7.0, "samples": 9}
+        scores = {"accuracy": {"ocr": [right, 10], "vqa": [5, 10]}, "loss": loss, "picture_tokens": 7.0, "samples": 9}
         (folder / SCORES).write_text(json.dumps(scores))
     first, second = make_table(found, tmp_path, 3)
     assert (first.cells["ocr"].mean, first.cells["vqa"].mean, first.cells[ALL].mean) == (20.0, 50.0, 35.0)
     # Both seeds gain five points of the mean: paired, there is no doubt left.
     assert second.gain is not None and (second.gain.mean, second.gain.half) == (5.0, 0.0)
+    assert second.loss.mean == 2.0 and second.loss.half is not None and second.loss.half > 1
+    assert second.loss_change is not None and (second.loss_change.mean, second.loss_change.half) == (-0.5, 0.0)
+    assert first.gain is None and first.loss_change is None
+    assert "-0.500 ± 0.000" in write_table(found, tmp_path, 3)
     assert first.seeds == 2
