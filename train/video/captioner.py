@@ -18,6 +18,9 @@ from magicvl.mmproj.modeling import MagicVLForConditionalGeneration, MagicVLMode
 from magicvl.train.video.unused_words import spread
 from magicvl.train.video.visual_ids import FIRST, VisualTokens
 
+PARTS = 8
+"""In which rows of nearly one length are read behind what they share: four answers a part, of the usual 32."""
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -70,14 +73,15 @@ class CaptionModel(MagicVLModel):
             past_key_values=cache,
             use_cache=True,
         ).last_hidden_state
-        cache.batch_select_indices(found.prompt)
-        rest = self.language_model(
-            inputs_embeds=embedded[:, columns:],
-            attention_mask=mask,
-            position_ids=places[:, columns:],
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
+        rest = first.new_zeros(*embedded[:, columns:].shape)
+        for rows, end in alike_rows(mask, columns + 1):
+            rest[rows, : end - columns] = self.language_model(
+                inputs_embeds=embedded[rows, columns:end],
+                attention_mask=mask[rows, :end],
+                position_ids=places[rows, columns:end],
+                past_key_values=_of_prompts(cache, found.prompt[rows]),
+                use_cache=True,
+            ).last_hidden_state
         return Lfm2VlModelOutputWithPast(last_hidden_state=torch.cat([first[found.prompt], rest], dim=1))
 
 
@@ -108,6 +112,25 @@ def captioner_of(model: MagicVLForConditionalGeneration, *, untie: bool = False)
         spread(words.weight)
     made.train(False)
     return made
+
+
+def _of_prompts(cache: DynamicCache, prompts: torch.Tensor) -> DynamicCache:
+    """A cache with a row for each of these prompts, by their rows in another."""
+    made, layers = DynamicCache(), list[Any](cache.layers)
+    for number, layer in enumerate(layers):
+        made.update(layer.keys[prompts], layer.values[prompts], number)
+    return made
+
+
+def alike_rows(mask: torch.Tensor, least: int) -> list[tuple[torch.Tensor, int]]:
+    """All rows of a mask (rows, n), the longest first, in parts of nearly one length: which rows, and how many columns
+    have all that counts in them, at least `least`.
+
+    Answers are drawn as long as they become: in one part nearly half of what is computed would be padding.
+    """
+    ends = ((torch.arange(mask.shape[1], device=mask.device) + 1) * (mask > 0)).amax(1)
+    ranked = ends.argsort(descending=True)
+    return [(rows, max(least, int(ends[rows].max()))) for rows in ranked.split(max(1, -(-len(ranked) // PARTS)))]
 
 
 def positions(mask: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ import torch
 
 from magicvl.train.curriculum.adapter import with_adapter
 from magicvl.train.curriculum.stage import Lora
-from magicvl.train.video.captioner import Captioner, shared
+from magicvl.train.video.captioner import Captioner, alike_rows, shared
 from magicvl.train.video.films import Films
 from magicvl.train.video.generation import generate, padded
 from magicvl.train.video.merging import merged
@@ -35,6 +35,18 @@ def test_what_rows_share() -> None:
     assert shared(rows % FIRST) is None, "without films nothing says where a prompt ends"
     same = shared(torch.tensor([[FIRST, 5], [FIRST, 5]]))
     assert same is not None and same.columns == 1, "one column is left"
+
+
+def test_rows_of_one_length_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = [3, 9, 4, 9, 1, 6]
+    mask = torch.tensor([[1] * length + [0] * (10 - length) for length in lengths])
+    monkeypatch.setattr("magicvl.train.video.captioner.PARTS", 3)
+    parts = alike_rows(mask, 4)
+    assert sorted(row for rows, _ in parts for row in rows.tolist()) == [*range(6)]
+    assert [end for _, end in parts] == [9, 6, 4]
+    assert all(end >= lengths[row] for rows, end in parts for row in rows.tolist())
+    padded_left = torch.tensor([[0, 1, 1, 0], [1, 1, 1, 1]])
+    assert [(rows.tolist(), end) for rows, end in alike_rows(padded_left, 1)] == [([1], 4), ([0], 3)]
 
 
 def test_shared_prompts_change_neither_hidden_states_nor_gradients(
