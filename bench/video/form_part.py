@@ -26,7 +26,7 @@ class FormPart:
         if told.plain:
             return Found(caption)
         lists = {COPIED: copied(described), DOUBLED: doubled(described), EMPTY: empty(described)}
-        return Found({VALID: times_score(told.text, told.times)} | caption | lists)
+        return Found({VALID: times_score(told.text, told.times, tracks=told.tracks)} | caption | lists)
 
 
 def mark_commonest(captions: Sequence[str]) -> list[Mapping[str, float]]:

@@ -22,6 +22,8 @@ class Told:
     plain: bool
     """Whether the text is a caption alone, of a model that lists no subjects."""
     reference: Reference
+    tracks: bool = False
+    """Whether its description says where subjects are, frame by frame."""
 
     @property
     def caption(self) -> str:

@@ -73,7 +73,11 @@ def read_told(item: VideoItem, said: Said, frames: int) -> Told:
         described = Description((), caption) if caption else None
     else:
         described = read_or_none(said.text, times)
-    return Told(said.text, times, described, said.plain, item.reference(times))
+    tracks = described is None and not said.plain
+    if tracks:
+        # A model that writes tracks has them in every description.
+        described = read_or_none(said.text, times, tracks=True)
+    return Told(said.text, times, described, said.plain, item.reference(times), tracks)
 
 
 def make_arms(runs: Sequence[ScoredRun]) -> list[Arm]:

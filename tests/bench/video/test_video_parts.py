@@ -223,13 +223,16 @@ def test_events_are_taken_from_captions(caption: str, events: list[str]) -> None
     assert list(told_events(caption)) == events
 
 
-def test_the_truth_of_a_clip_is_a_description_of_it() -> None:
+@pytest.mark.parametrize("tracks", [False, True])
+def test_the_truth_of_a_clip_is_a_description_of_it(tracks: bool) -> None:
     """A clip as a film: its frames at the times that are shown; what it knows of itself scores full marks."""
     clip = make_clip(0, 0, "test", "shapes/simple")
     shown = clip_item(clip)
     times = uniform_times(clip.seconds, 4)
-    said = read_told(shown, Said(write(clip.description(times)), None), 4)
+    said = read_told(shown, Said(write(clip.description(times), times, tracks=tracks), None), 4)
     assert said.times == times and said.description is not None
+    assert any(subject.track for subject in said.description.subjects) == said.tracks == tracks
+    assert FormPart()(shown, said).columns[VALID] == 1.0
     columns = SubjectsPart(LemmaSimilarity())(shown, said).columns
     assert set(columns.values()) == {1.0}
     frames = list(ClipFilm(clip).frames(times))
