@@ -54,6 +54,11 @@ class EventScore:
     clauses: int = 0
     """That the caption tells something in."""
 
+    @property
+    def f1(self) -> float:
+        """Of clauses and events: what is told twice or is not so costs as much as what is left out."""
+        return 2 * sum(self.told) / max(1, len(self.told) + self.clauses)
+
 
 class CaptionScorer(Protocol):
     """A reward for captions."""

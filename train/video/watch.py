@@ -17,7 +17,7 @@ from magicvl.train.video.settings import CaptionRun
 LOG_NAME, PLOT_NAME = "log.jsonl", "curves.png"
 SUMMARY = "train_runtime"
 """Stands in what the trainer says at the very end, which is no step."""
-SHOWN = ("format", "frame_times", "attributes", "actions", "event", "coverage", "caption_words")
+SHOWN = ("format", "frame_times", "attributes", "actions", "event", "event_f1", "caption_words")
 """Of what is measured on held-out films, on the screen; all of it is in the log."""
 Measure = Callable[[Any], dict[str, float]]
 

@@ -35,6 +35,13 @@ def test_coverage_counts_events() -> None:
     assert score("").told == (False,) * 4
 
 
+def test_f1_counts_what_is_said_twice_or_is_not_so() -> None:
+    assert score(RIGHT).f1 == 1.0 and score("").f1 == 0.0
+    assert score("The green star spins.").f1 == pytest.approx(2 / 5)
+    assert score("The green star spins. The green star spins.").f1 == pytest.approx(2 / 6)
+    assert score("The green star spins. The green star grows.").f1 == pytest.approx(2 / 6)
+
+
 def test_a_reference_without_events_says_so() -> None:
     with pytest.raises(SampleError, match="without events"):
         score(RIGHT, ())

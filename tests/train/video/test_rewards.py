@@ -18,7 +18,7 @@ def test_what_answers_are_worth(opened: Opened) -> None:
     scorer = make_scorer(Rewards())
     texts = [write(films.clip(number).description(films[number].times)) for number in range(4)]
     for worth in scorer.score([films[number] for number in range(4)], texts):
-        assert (worth.format, worth.think, worth.event, worth.coverage) == (1, 1, 1, 1)
+        assert (worth.format, worth.think, worth.event, worth.coverage, worth.event_f1) == (1,) * 5
     # A description of another clip can be of no film with other times: it is given this film's own.
     others = [write(films.clip((number + 1) % 4).description(films[number].times)) for number in range(4)]
     worths = scorer.score([films[number] for number in range(4)], others)

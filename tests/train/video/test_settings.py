@@ -20,7 +20,7 @@ SHIPPED = sorted(path.stem for path in FOLDER.glob("*.toml"))
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_config_that_comes_along_is_sound(name: str) -> None:
     run = read_run(find_run(name))
-    assert run.steps * run.samples >= 192 and run.name == name
+    assert run.steps * run.samples >= 384 and run.name == name
     assert run.kind == ("grpo" if name.endswith("grpo") else "supervised")
 
 
