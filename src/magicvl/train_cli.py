@@ -106,7 +106,7 @@ def curriculum(
 def ablation(
     name: Annotated[
         str,
-        typer.Argument(help="A TOML file, or one that comes along: curriculum, resolution, tiles.", show_default=False),
+        typer.Argument(help="A TOML file, or one that comes along: curriculum, pictures.", show_default=False),
     ],
     output: Output,
     seeds: Annotated[int, typer.Option(help="Runs of each arm.", min=1)] = 3,

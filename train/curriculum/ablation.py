@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from magicvl.errors import UsageError
-from magicvl.train.curriculum.read_stage import CONFIGS, find_config, find_stage, read_toml, stage_of
+from magicvl.train.curriculum.read_stage import CONFIGS, beside, find_config, find_stage, read_toml, stage_of
 from magicvl.train.curriculum.stage import Data, Stage
 
 FOLDER = CONFIGS / "ablations"
@@ -107,11 +107,7 @@ def _stage(changes: Mapping[str, Any], path: Path, arm: Mapping[str, Any]) -> St
     """A stage by its `base` with what the arm and the entry change; both may."""
     base = str(changes["base"])
     source = path.parent / base if base.endswith(".toml") else find_stage(base)
-    tables = read_toml(source) | {key: value for key, value in arm.items() if key not in ("name", "stages")}
-    tables |= {"name": base.rpartition("/")[2].removesuffix(".toml")}
-    tables |= {key: value for key, value in changes.items() if key != "base"}
-    stage = stage_of(tables, f"{path}, arm {arm['name']}")
-    if stage.complexity is None:
-        return stage
-    owner = path if "complexity" in {**arm, **changes} else source
-    return replace(stage, complexity=str(owner.parent / stage.complexity))
+    own = {key: value for key, value in arm.items() if key not in ("name", "stages")}
+    own |= {"name": base.rpartition("/")[2].removesuffix(".toml")}
+    own |= {key: value for key, value in changes.items() if key != "base"}
+    return stage_of(beside(read_toml(source), source.parent) | beside(own, path.parent), f"{path}, arm {arm['name']}")

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -45,10 +45,17 @@ def shipped_stages() -> list[str]:
 
 def read_stage(path: Path) -> Stage:
     """Reads a stage's TOML file. Raises UsageError with everything that is wrong in one line."""
-    stage = stage_of(read_toml(path) | {"name": path.stem}, str(path))
-    if stage.complexity is None:
-        return stage
-    return replace(stage, complexity=str(path.parent / stage.complexity))
+    return stage_of(beside(read_toml(path), path.parent) | {"name": path.stem}, str(path))
+
+
+def beside(tables: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A stage's tables with the files that they name relative to their own file's folder."""
+    made, start = dict(tables), tables.get("start")
+    if isinstance(made.get("complexity"), str):
+        made["complexity"] = str(folder / made["complexity"])
+    if isinstance(start, Mapping) and isinstance(start.get("checkpoint"), str):
+        made["start"] = {**start, "checkpoint": str(folder / start["checkpoint"])}
+    return made
 
 
 def read_toml(path: Path) -> dict[str, Any]:

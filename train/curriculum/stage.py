@@ -29,7 +29,7 @@ class Start:
     previous: str | None = None
     """Directory of an earlier stage's run, relative to this one's; its checkpoint and its adapter."""
     checkpoint: str | None = None
-    """Directory of a MagicVL checkpoint, or of a bundle."""
+    """Directory of a MagicVL checkpoint, or of a bundle, relative to the stage's file."""
     preset: str | None = None
     """A preset's name: encoder and projector of that shape. Beside `previous` or `checkpoint` the shape of a new
     decoder for what is there."""

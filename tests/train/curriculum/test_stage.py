@@ -117,6 +117,27 @@ def test_arms_see_the_same_number_of_samples(path: Path) -> None:
     assert len({stages[0][1].seed for stages in pieces}) == 1
 
 
+def test_files_are_found_from_the_file_that_names_them(tmp_path: Path) -> None:
+    base, own = tmp_path / "stages" / "first.toml", tmp_path / "ablations" / "which.toml"
+    for path in (base, own):
+        path.parent.mkdir()
+    text = STAGE.replace(STAGE[STAGE.index("[start]") : STAGE.index("[rates]")], '[start]\ncheckpoint = "../model"\n\n')
+    base.write_text(f'complexity = "its.json"\n{text}')
+    stage = read_stage(base)
+    assert (stage.complexity, stage.start.checkpoint) == (f"{base.parent}/its.json", f"{base.parent}/../model")
+    test = 'question = "?"\nsamples = 1\n[[test]]\nspec = "generated:all"\n'
+    arms = [
+        f'[[arms]]\nname = "{name}"\n{more}\nstages = [{{ base = "../stages/first.toml" }}]\n'
+        for name, more in (("as-it-is", ""), ("other", 'complexity = "our.json"\nstart = { checkpoint = "here" }'))
+    ]
+    own.write_text(test + "".join(arms))
+    kept, changed = (arm.stages[0] for arm in read_ablation(own).arms)
+    assert (kept.complexity, kept.start.checkpoint) == (
+        f"{own.parent}/../stages/its.json", f"{own.parent}/../stages/../model",
+    )  # fmt: skip
+    assert (changed.complexity, changed.start.checkpoint) == (f"{own.parent}/our.json", f"{own.parent}/here")
+
+
 def test_an_ablation_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="lacks question, arms, test, samples"):
         read_ablation(write(tmp_path, ""))
