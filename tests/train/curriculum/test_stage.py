@@ -115,6 +115,8 @@ def test_arms_see_the_same_number_of_samples(path: Path) -> None:
     assert len(set(seen.values())) == 1, seen
     pieces = [Piece(arm, 2).stages() for arm in found.arms]
     assert len({stages[0][1].seed for stages in pieces}) == 1
+    begun = [stage.start.checkpoint for stages in pieces for _, stage in stages if stage.start.checkpoint is not None]
+    assert all((Path(checkpoint) / "magicvl.json").is_file() for checkpoint in begun)
 
 
 def test_files_are_found_from_the_file_that_names_them(tmp_path: Path) -> None:
