@@ -1,5 +1,7 @@
 """`magicvl train`: configs and commands in one group, and what cannot be meant is one line."""
 
+from pathlib import Path
+
 import pytest
 
 from magicvl import cli
@@ -30,10 +32,18 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         ([], "Missing command"),
     ],
 )
-def test_wrong_use_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_use_is_one_line(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
     assert words in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [], "nothing was begun, and nothing is left"
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

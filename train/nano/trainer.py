@@ -87,9 +87,9 @@ def train(config: TrainConfig, output: Path, *, resume: bool, workers: int = 1, 
     checkpoint = output / "checkpoint"
     if checkpoint.exists() and not resume:
         raise UsageError(f"{output} holds a run already; use --resume to go on, or another directory")
-    output.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     model, processor = load_model(checkpoint) if checkpoint.exists() else begin(config, base)
+    output.mkdir(parents=True, exist_ok=True)
     width = preset(config.preset).language.width
     heads = Heads(width)
     device = "cuda" if torch.cuda.is_available() else "cpu"
