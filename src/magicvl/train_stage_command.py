@@ -118,4 +118,4 @@ def call_train(arguments: Sequence[str], workers: int | None, *, quiet: bool = F
             # The child stops after its step and keeps a checkpoint.
             continue
     if code:
-        raise MagicVLError(f"{' '.join(arguments)} ended with exit code {code}; why is said above")
+        raise MagicVLError(f"{' '.join(arguments)} ended with exit code {code}; what it said is above")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from magicvl.errors import UsageError
-from magicvl.train.curriculum.read_stage import CONFIGS, beside, find_config, find_stage, read_toml, stage_of
+from magicvl.train.curriculum.read_stage import CONFIGS, find_config, find_stage, read_toml, stage_of, with_paths_from
 from magicvl.train.curriculum.stage import Data, Stage
 
 FOLDER = CONFIGS / "ablations"
@@ -110,4 +110,5 @@ def _stage(changes: Mapping[str, Any], path: Path, arm: Mapping[str, Any]) -> St
     own = {key: value for key, value in arm.items() if key not in ("name", "stages")}
     own |= {"name": base.rpartition("/")[2].removesuffix(".toml")}
     own |= {key: value for key, value in changes.items() if key != "base"}
-    return stage_of(beside(read_toml(source), source.parent) | beside(own, path.parent), f"{path}, arm {arm['name']}")
+    tables = with_paths_from(read_toml(source), source.parent) | with_paths_from(own, path.parent)
+    return stage_of(tables, f"{path}, arm {arm['name']}")

@@ -45,10 +45,10 @@ def shipped_stages() -> list[str]:
 
 def read_stage(path: Path) -> Stage:
     """Reads a stage's TOML file. Raises UsageError with everything that is wrong in one line."""
-    return stage_of(beside(read_toml(path), path.parent) | {"name": path.stem}, str(path))
+    return stage_of(with_paths_from(read_toml(path), path.parent) | {"name": path.stem}, str(path))
 
 
-def beside(tables: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def with_paths_from(tables: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A stage's tables with the files that they name relative to their own file's folder."""
     made, start = dict(tables), tables.get("start")
     if isinstance(made.get("complexity"), str):

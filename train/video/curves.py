@@ -11,8 +11,9 @@ from matplotlib import pyplot as plt
 
 from magicvl.train.plots import smooth
 from magicvl.train.run_log import read_log
+from magicvl.train.video.rewards import REWARDS
 
-REWARDS = {f"rewards/{name}/mean": name for name in ("format", "think", "event", "coverage", "event_f1")}
+MEANS = {f"rewards/{name}/mean": name for name in REWARDS}
 SCORES = {name: name for name in ("format", "frame_times", "attributes", "actions", "event", "coverage", "event_f1")}
 DISTANCE = {"kl": "KL to the base (nats a token)", "entropy": "entropy (nats a token)"}
 LENGTHS = {"caption_words": "caption (words)", "characters": "whole answer (10 characters)"}
@@ -32,7 +33,7 @@ def plot_captions(log: Path, target: Path) -> None:
         {"loss": "loss", **{name: f"{name}, before their weight" for name in ("motions", "pointing", "digits")}},
         "training loss",
     )
-    _lines(axes[0, 1], entries, REWARDS, "rewards of drawn answers")
+    _lines(axes[0, 1], entries, MEANS, "rewards of drawn answers")
     _dots(axes[0, 2], held_out, SCORES, "held-out films, greedy")
     _lines(axes[1, 0], entries, DISTANCE, "how far it went")
     _lines(axes[1, 1], entries, {"signs/caption_words": "caption, drawn (words)"}, "length")
