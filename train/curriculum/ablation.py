@@ -57,7 +57,7 @@ class Piece:
         return output / self.arm.name / f"seed{self.seed}"
 
     def stages(self) -> list[tuple[str, Stage]]:
-        """The folder's name and the stage, in order; each begins where the one before ended."""
+        """The folder's name and the stage, in order; each begins where the one before ended, on new samples."""
         made: list[tuple[str, Stage]] = []
         last = None
         if self.before is not None:
@@ -66,7 +66,9 @@ class Piece:
             last = f"../../../{earlier.folder(Path())}/{earlier.stages()[-1][0]}"
         for number, stage in enumerate(self.arm.stages, 1):
             start = stage.start if last is None else replace(stage.start, previous=last)
-            made.append((f"{number}-{stage.name}", replace(stage, seed=stage.seed + 1000 * self.seed, start=start)))
+            # By its place too: stages with the same data would draw the same samples again.
+            seed = stage.seed + 1000 * self.seed + 10 * (number - 1)
+            made.append((f"{number}-{stage.name}", replace(stage, seed=seed, start=start)))
             last = f"../{made[-1][0]}"
         return made
 

@@ -1,16 +1,20 @@
 """Stages: everything that is wrong is said at once, and what comes along is right."""
 
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from magicvl.errors import UsageError
+from magicvl.train.complexity.table import levels, read_table
 from magicvl.train.curriculum.ablation import FOLDER, Piece, find_ablation, read_ablation
+from magicvl.train.curriculum.mixture import Mixture
 from magicvl.train.curriculum.optimisers import rate_share
 from magicvl.train.curriculum.read_stage import CONFIGS, find_stage, is_stage, read_stage, shipped_stages
 from magicvl.train.curriculum.scaling import PAPER_BATCH, scaled_rate, scaled_warmup
 from magicvl.train.curriculum.stage import Data, Rates, Stage, Start
+from magicvl.train.generator.dataset import Dataset
 
 STAGE = """
 steps = 10
@@ -115,8 +119,26 @@ def test_arms_see_the_same_number_of_samples(path: Path) -> None:
     assert len(set(seen.values())) == 1, seen
     pieces = [Piece(arm, 2).stages() for arm in found.arms]
     assert len({stages[0][1].seed for stages in pieces}) == 1
+    assert all(len({stage.seed for _, stage in stages}) == len(stages) for stages in pieces)
     begun = [stage.start.checkpoint for stages in pieces for _, stage in stages if stage.start.checkpoint is not None]
     assert all((Path(checkpoint) / "magicvl.json").is_file() for checkpoint in begun)
+
+
+def test_arms_of_the_curriculum_differ_in_order_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dataset, "sample", lambda kind, seed, number, split="train": (kind.name, seed, number))
+    seen = {}
+    for arm in find_ablation("curriculum").arms:
+        stages = [stage for _, stage in Piece(arm, 1).stages()]
+        drawn = [Mixture(stage).sample(number) for stage in stages for number in range(stage.steps * stage.samples)]
+        assert len(set(drawn)) == len(drawn), f"{arm.name} sees a sample twice"
+        seen[arm.name] = Counter(name for name, *_ in drawn)
+        assert seen[arm.name] == {name: pytest.approx(count, rel=0.03) for name, count in seen["mixed"].items()}
+    known = levels(read_table(CONFIGS / "complexity.json"))
+    staged = [stage for _, stage in Piece(find_ablation("curriculum").arms[2]).stages()]
+    for stage, expected in zip(staged, ("low", "high", "low", "high"), strict=True):
+        (data,) = stage.data
+        names = data.spec.removeprefix("generated:").split(",")
+        assert {known[f"generated/{name}"] for name in names} == {expected}
 
 
 def test_files_are_found_from_the_file_that_names_them(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ DATASETS: tuple[Dataset, ...] = (
     Dataset("caption/object", "caption", partial(_object, plan=_SIMPLE)),
     Dataset("caption/object-photo", "caption", partial(_object, plan=Plan(("photo",), smallest=0.35, largest=0.7))),
     Dataset("caption/shapes", "caption", partial(_counts, pool="shapes", most=5, plan=_SIMPLE)),
+    Dataset("caption/shapes-dense", "caption", partial(_counts, pool="shapes", most=8, plan=_DENSE)),
     Dataset("caption/counts", "caption", partial(_counts, pool="names", most=4, plan=_SIMPLE)),
     Dataset("caption/counts-dense", "caption", partial(_counts, pool="names", most=8, plan=_DENSE)),
     Dataset("caption/places", "caption", partial(_places, least=2, most=3, plan=_CELLS)),

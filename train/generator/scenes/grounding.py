@@ -89,6 +89,7 @@ DATASETS: tuple[Dataset, ...] = (
     Dataset("grounding/box", "grounding", partial(_box, least=1, most=2, plan=_SIMPLE)),
     Dataset("grounding/box-dense", "grounding", partial(_box, least=4, most=8, plan=_DENSE)),
     Dataset("grounding/box-shapes", "grounding", partial(_box_shapes, least=1, most=4, plan=_SIMPLE)),
+    Dataset("grounding/box-shapes-dense", "grounding", partial(_box_shapes, least=4, most=8, plan=_DENSE)),
     Dataset("grounding/box-of-two", "grounding", partial(_box_of_two, most=5, plan=_DENSE)),
     Dataset("grounding/name", "grounding", partial(_name, least=2, most=3, plan=_SIMPLE)),
     Dataset("grounding/name-dense", "grounding", partial(_name, least=4, most=8, plan=_DENSE)),

@@ -135,7 +135,7 @@ def test_colours_are_asked_equally_often_and_are_what_is_drawn() -> None:
 
 
 def test_boxes_in_answers_are_those_of_the_objects() -> None:
-    for name in ("grounding/box", "grounding/box-dense", "grounding/box-shapes"):
+    for name in ("grounding/box", "grounding/box-dense", "grounding/box-shapes", "grounding/box-shapes-dense"):
         for sample, turn in turns(name, 20):
             (box,) = boxes_of(kind_in(turn.prompt)[0], sample)
             width, height = sample.pictures[0].size  # type: ignore[union-attr]
