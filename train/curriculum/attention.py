@@ -10,7 +10,6 @@ only what is seen and needs no mask.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -88,15 +87,13 @@ def _flash(
 def _loop(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: Segments, causal: bool, scale: float | None
 ) -> torch.Tensor:
-    bounds = segments.bounds.tolist()
+    lengths = segments.bounds.diff().tolist()
     grouped = query.shape[1] != key.shape[1]
+    # Split and not sliced: each slice's gradient would be a whole row of zeros but for its segment.
     parts = [
-        F.scaled_dot_product_attention(
-            query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end],
-            is_causal=causal, scale=scale, enable_gqa=grouped,
-        )
-        for begin, end in pairwise(bounds)
-    ]  # fmt: skip
+        F.scaled_dot_product_attention(*segment, is_causal=causal, scale=scale, enable_gqa=grouped)
+        for segment in zip(*(each.split(lengths, dim=2) for each in (query, key, value)), strict=True)
+    ]
     return torch.cat(parts, dim=2).transpose(1, 2)
 
 
