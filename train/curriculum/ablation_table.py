@@ -131,20 +131,31 @@ def write_table(ablation: Ablation, output: Path, seeds: int) -> str:
 
 
 def _draw(ablation: Ablation, lines: Sequence[Line], target: Path) -> None:
+    """Answers by category, the loss, and what a picture costs where the arms differ in that."""
     names = list(dict.fromkeys(name for line in lines for name in line.cells))
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(5.5 + 1.3 * len(names), 4.5), width_ratios=(len(names), 2), layout="constrained"
-    )
+    costs = [line.picture_tokens for line in lines]
+    differ = max(costs) > 1.01 * min(costs)
+    figure, axes = plt.subplots(
+        1, 2 + differ, figsize=(5.5 + 1.3 * len(names) + 2 * differ, 4.5),
+        width_ratios=(len(names), *(1.5,) * (1 + differ)), layout="constrained",
+    )  # fmt: skip
+    answers, loss, *cost = axes
     for number, line in enumerate(lines):
         places, width = bar_places(number, len(lines), len(names))
         cells = [line.cells.get(name, Cell(0.0, None)) for name in names]
-        left.bar(places, [each.mean for each in cells], width, label=line.arm,
-                 yerr=[each.half or 0.0 for each in cells], capsize=3)  # fmt: skip
-        right.errorbar(line.arm, line.loss.mean, line.loss.half or 0.0, marker="o", capsize=6)
-    left.set_xticks(range(len(names)), names)
-    left.set(ylabel="exact answers (%)", ylim=(0, None), title=ablation.name)
-    left.legend()
-    right.set(ylabel="loss of an answer token (nats)", title="held-out loss")
-    right.margins(x=0.3)
+        whiskers = [each.half or 0.0 for each in cells] if line.seeds > 1 else None
+        answers.bar(places, [each.mean for each in cells], width, label=line.arm, yerr=whiskers, capsize=3)
+        loss.errorbar(number, line.loss.mean, line.loss.half, marker="o", capsize=6)
+        for axis in cost:
+            axis.bar(number, line.picture_tokens)
+            axis.set_title("visual tokens a picture")
+    answers.set_xticks(range(len(names)), names)
+    answers.set(ylabel="exact answers (%)", ylim=(0, None), title=ablation.name)
+    loss.set(ylabel="loss of an answer token (nats)", title="held-out loss")
+    loss.margins(x=0.3)
+    # Arms are told by their colours, in every part.
+    figure.legend(loc="outside lower center", ncols=len(lines))
+    for axis in (loss, *cost):
+        axis.set_xticks([])
     figure.savefig(target, dpi=110)
     plt.close(figure)
