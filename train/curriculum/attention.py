@@ -89,10 +89,11 @@ def _loop(
 ) -> torch.Tensor:
     lengths = segments.bounds.diff().tolist()
     grouped = query.shape[1] != key.shape[1]
-    # Split and not sliced: each slice's gradient would be a whole row of zeros but for its segment.
+    # Split and not sliced: the gradient of each slice would be a whole row, all zeros but for its segment.
+    split = (each.split(lengths, dim=2) for each in (query, key, value))
     parts = [
-        F.scaled_dot_product_attention(*segment, is_causal=causal, scale=scale, enable_gqa=grouped)
-        for segment in zip(*(each.split(lengths, dim=2) for each in (query, key, value)), strict=True)
+        F.scaled_dot_product_attention(queries, keys, values, is_causal=causal, scale=scale, enable_gqa=grouped)
+        for queries, keys, values in zip(*split, strict=True)
     ]
     return torch.cat(parts, dim=2).transpose(1, 2)
 

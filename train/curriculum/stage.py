@@ -45,6 +45,8 @@ class Start:
     """Directory of a SigLIP2 encoder of transformers' to begin with."""
     image_token: str = "<|image|>"
     """The vocabulary's placeholder of a visual token; added where it lacks it."""
+    layers: int | None = None
+    """With a `new` decoder: its layers, where not the preset's. So sizes of one vocabulary are made, for S_task."""
 
     def problems(self) -> Iterator[str]:
         """Why no model can be made of it."""
@@ -62,6 +64,10 @@ class Start:
             yield f"start: a vocabulary of {self.vocabulary} tokens; 256 bytes and the special ones need 300"
         if self.words is not None and self.language != "new":
             yield 'start: words belong to language = "new"'
+        if self.layers is not None and self.language != "new":
+            yield 'start: layers belong to language = "new"'
+        if self.layers is not None and self.layers < 1:
+            yield f"start: {self.layers} layers; a decoder has one at least"
         if self.vision is not None and not self.is_fresh:
             yield "start: vision belongs to a preset alone"
 

@@ -109,8 +109,9 @@ def _fresh(stage: Stage) -> tuple[MagicVLForConditionalGeneration, PreTrainedTok
 def _new_decoder(stage: Stage) -> _Decoder:
     """The preset's decoder with random weights and words of its own; one layer of it where it is never asked."""
     shape, tokenizer = preset(str(stage.start.preset)), _vocabulary(stage)
-    if stage.start.language == "none":
-        shape = replace(shape, language=replace(shape.language, layers=1))
+    layers = 1 if stage.start.language == "none" else stage.start.layers
+    if layers is not None:
+        shape = replace(shape, language=replace(shape.language, layers=layers))
     words = {
         "vocab_size": len(tokenizer),
         "bos_token_id": None,

@@ -60,6 +60,8 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
         (("steps = 10", "steps = 0\nclip = 0"), ("steps 0 must be at least 1", "clip 0.0 must be above 0")),
         (("vocabulary = 500", ""), ("vocabulary belongs to",)),
         (("vocabulary = 500", "vocabulary = 20"), ("256 bytes",)),
+        (("vocabulary = 500", "vocabulary = 500\nlayers = 0"), ("0 layers; a decoder has one",)),
+        (('language = "new"\nvocabulary = 500', 'language = "none"\nlayers = 2'), ("layers belong to",)),
         (('preset = "magicvl-nano"', 'checkpoint = "y"\nprevious = "x"'), ("previous and checkpoint", "shape from a")),
         (("encoder = 1e-3", ""), ("nothing is trained",)),
         (("encoder = 1e-3", "encoder = 2.0"), ("below 1",)),
@@ -129,7 +131,8 @@ def test_arms_of_the_curriculum_differ_in_order_alone(monkeypatch: pytest.Monkey
     seen = {}
     for arm in find_ablation("curriculum").arms:
         stages = [stage for _, stage in Piece(arm, 1).stages()]
-        drawn = [Mixture(stage).sample(number) for stage in stages for number in range(stage.steps * stage.samples)]
+        mixtures = [(Mixture(stage), stage.steps * stage.samples) for stage in stages]
+        drawn = [mixture.sample(number) for mixture, count in mixtures for number in range(count)]
         assert len(set(drawn)) == len(drawn), f"{arm.name} sees a sample twice"
         seen[arm.name] = Counter(name for name, *_ in drawn)
         assert seen[arm.name] == {name: pytest.approx(count, rel=0.03) for name, count in seen["mixed"].items()}
