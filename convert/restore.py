@@ -151,6 +151,7 @@ def _config(
         "tile_size": lock.picture.tile,
         "max_tiles": lock.picture.max_tiles,
         "policy": lock.picture.policy,
+        "min_tokens": lock.grid.min_tokens,
         "picture_pieces": dict(vars(lock.pieces)),
         "film_tracks": lock.film_tracks,
         "vision_config": {
@@ -225,6 +226,7 @@ def _processor(lock: Lock, image_token: str) -> dict[str, Any]:
         "tile_size": lock.picture.tile,
         "max_tiles": lock.picture.max_tiles,
         "policy": lock.picture.policy,
+        "min_tokens": lock.grid.min_tokens,
         "image_mean": list(lock.picture.mean),
         "image_std": list(lock.picture.std),
         "image_token": image_token,

@@ -98,9 +98,10 @@ class PictureInfo:
     overview: bool = True
     """Whether several tiles come with an overview, where the policy leaves a choice."""
     min_tokens: int | None = None
-    """lfm2: fewest visual tokens of a whole picture; None with the other policies, and so the next three."""
+    """lfm2: fewest visual tokens of a whole picture. native: of a picture, None for any. None with the others."""
     max_tokens: int | None = None
-    """lfm2: most visual tokens of a whole picture, and of the overview of one that is split."""
+    """lfm2: most visual tokens of a whole picture, and of the overview of one that is split. None with the other
+    policies, and so the next two."""
     min_tiles: int | None = None
     """lfm2: fewest tiles that a picture is split into, an overview not counted."""
     split_above: int | None = None
@@ -149,12 +150,14 @@ class Lock:
             overview=picture.overview,
             lfm2=self._lfm2_rules,
             resample=picture.resample,
+            min_tokens=1 if picture.policy == "lfm2" else picture.min_tokens or 1,
         )
 
     @property
     def _lfm2_rules(self) -> Lfm2Rules | None:
         picture = self.picture
-        rules = (picture.min_tokens, picture.max_tokens, picture.min_tiles, picture.split_above)
+        least = picture.min_tokens if picture.policy == "lfm2" else None
+        rules = (least, picture.max_tokens, picture.min_tiles, picture.split_above)
         given = [value for value in rules if value is not None]
         if given and len(given) < len(rules):
             raise UsageError("min_tokens, max_tokens, min_tiles and split_above belong together")

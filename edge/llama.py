@@ -135,6 +135,9 @@ class Model(_Owner):
         super().__init__()
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = 0
+        # Builds with AMX may crash in it (ggml-org/llama.cpp, issue 20824), and a crash can't be caught: plain buffers
+        # keep its code out.
+        params.use_extra_bufts = "AMX_INT8 = 1" not in library_build()
         with _uninterrupted():
             pointer = llama_cpp.llama_model_load_from_file(bytes(path), params)
             if not pointer:

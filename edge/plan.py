@@ -2,7 +2,8 @@
 
 Token-level dynamic resolution after MagicVL-2B (arXiv 2508.01540): each side goes to the nearest
 multiple of one visual token, and the result is cut into tiles of the pretraining side. One deviation
-from the paper: an edge tile keeps its own smaller size and is not padded.
+from the paper: an edge tile keeps its own smaller size and is not padded. A model that learned to see small
+pictures enlarged says so by `min_tokens`.
 
     width x height  ->  resized (multiples of `unit`)  ->  boxes in raster order
 
@@ -62,6 +63,8 @@ class Grid:
     """What the policy lfm2 needs beside, the others have none."""
     resample: str = "bilinear"
     """Filter of the resize, one of RESAMPLES."""
+    min_tokens: int = 1
+    """native: fewest visual tokens of a picture; a smaller one is enlarged until it has them. The others have none."""
 
     def __post_init__(self) -> None:
         # Other makers' tiles may have a rest that their encoder's convolution leaves out: 384 px of 42 px tokens.
@@ -90,6 +93,11 @@ class Grid:
             raise UsageError(f"the policy {self.policy!r}: lfm2 needs its own rules, the others have none")
         if self.lfm2 is not None:
             self._check_lfm2(self.lfm2)
+        if not 1 <= self.min_tokens <= self.max_tokens or (self.min_tokens > 1 and self.policy != "native"):
+            raise UsageError(
+                f"pictures of at least {self.min_tokens} visual tokens, cut by {self.policy!r}: 1 to {self.max_tokens} "
+                f"can be had, and by the policy native alone"
+            )
         if self.policy == "internvl" and (self.most_split > MAX_SPLIT or not self.overview):
             raise UsageError(
                 f"internvl cuts a picture into at most {MAX_SPLIT} tiles and an overview, not {self.max_tiles}"
@@ -393,7 +401,7 @@ def _fit(width: int, height: int, grid: Grid, budget: int | None) -> tuple[int, 
     """
     across, down = _nearest(width, grid.unit), _nearest(height, grid.unit)
     if _fits(across, down, grid, budget):
-        return across, down, False
+        return *_enlarged(width, height, (across, down), grid, budget), False
     long, short = max(width, height), min(width, height)
     # No picture that fits is longer than a single row of full tiles, so the search starts there.
     longest = min(max(across, down) - 1, grid.max_tiles * (grid.tile // grid.unit))
@@ -403,6 +411,23 @@ def _fit(width: int, height: int, grid: Grid, budget: int | None) -> tuple[int, 
         if _fits(across, down, grid, budget):
             break
     return across, down, True
+
+
+def _enlarged(width: int, height: int, sides: tuple[int, int], grid: Grid, budget: int | None) -> tuple[int, int]:
+    """The sides in visual tokens of a picture that has as many as the grid wants at least, or as many as fit.
+
+    The long side grows by whole tokens and the short one follows in proportion, as where a picture shrinks.
+    """
+    long, short = max(width, height), min(width, height)
+    units = max(sides)
+    while sides[0] * sides[1] < grid.min_tokens:
+        units += 1
+        other = min(units, _nearest(short * units, long))
+        larger = (units, other) if width >= height else (other, units)
+        if not _fits(*larger, grid, budget):
+            break
+        sides = larger
+    return sides
 
 
 def _fits(across: int, down: int, grid: Grid, budget: int | None) -> bool:

@@ -16,7 +16,8 @@ from magicvl.mmproj.presets import Preset
 class MagicVLConfig(Lfm2VlConfig):
     """Lfm2VlConfig plus how pictures are cut and what stands around their tiles.
 
-    `tile_size` (px) and `max_tiles` bound the plan, `policy` is how it cuts (`native` or `internvl`);
+    `tile_size` (px) and `max_tiles` bound the plan, `policy` is how it cuts (`native` or `internvl`), `min_tokens` the
+    fewest visual tokens of a picture;
     `picture_pieces` are the texts before a picture, between tiles of a row, between rows, and after it. `film_tracks`
     says that films are described with tracks (magicvl.edge.video.description).
     """
@@ -27,6 +28,7 @@ class MagicVLConfig(Lfm2VlConfig):
     tile_size: int = 384
     max_tiles: int = 24
     policy: str = "native"
+    min_tokens: int = 1
     picture_pieces: dict[str, str] | None = None
     film_tracks: bool = False
 
@@ -34,7 +36,8 @@ class MagicVLConfig(Lfm2VlConfig):
     def grid(self) -> Grid:
         """The grid that plans are made with."""
         patch = int(getattr(self.vision_config, "patch_size"))  # noqa: B009 - typed as possibly None or a dict
-        return Grid(patch * self.downsample_factor, self.tile_size, self.max_tiles, self.policy)
+        unit = patch * self.downsample_factor
+        return Grid(unit, self.tile_size, self.max_tiles, self.policy, min_tokens=self.min_tokens)
 
     @property
     def pieces(self) -> Pieces:

@@ -21,8 +21,8 @@ class MagicVLProcessor(ProcessorMixin):
     """Turns messages into `input_ids` and pictures into patches.
 
     Fields are those of the bundle's lock: the grid (`patch_size`, `downsample_factor`, `tile_size`, `max_tiles`,
-    `policy`), `image_mean` and `image_std` per channel, `picture_pieces`, and `image_token`, the vocabulary's
-    placeholder for one visual token.
+    `policy`, `min_tokens`), `image_mean` and `image_std` per channel, `picture_pieces`, and `image_token`, the
+    vocabulary's placeholder for one visual token.
     """
 
     attributes: ClassVar[list[str]] = ["tokenizer"]
@@ -41,6 +41,7 @@ class MagicVLProcessor(ProcessorMixin):
         picture_pieces: dict[str, str] | None = None,
         policy: str = "native",
         chat_template: str | None = None,
+        min_tokens: int = 1,
         **kwargs: Any,
     ) -> None:
         self.patch_size = patch_size
@@ -52,13 +53,15 @@ class MagicVLProcessor(ProcessorMixin):
         self.image_token = image_token
         self.picture_pieces = picture_pieces or dict(vars(Pieces()))
         self.policy = policy
+        self.min_tokens = min_tokens
         template = chat_template or tokenizer.chat_template
         super().__init__(tokenizer, chat_template=template, **kwargs)  # type: ignore[no-untyped-call]
 
     @property
     def grid(self) -> Grid:
         """The grid that plans are made with."""
-        return Grid(self.patch_size * self.downsample_factor, self.tile_size, self.max_tiles, self.policy)
+        unit = self.patch_size * self.downsample_factor
+        return Grid(unit, self.tile_size, self.max_tiles, self.policy, min_tokens=self.min_tokens)
 
     @property
     def image_token_id(self) -> int:

@@ -35,6 +35,8 @@ def average(models: Sequence[Path], output: Path, weights: Sequence[float] = ())
             raise UsageError(f"{path}: of another shape than {models[0]}")
         if its_processor.tokenizer.get_vocab() != processor.tokenizer.get_vocab():
             raise UsageError(f"{path}: of another vocabulary than {models[0]}")
+        if its_processor.grid != processor.grid:
+            raise UsageError(f"{path}: its pictures are cut otherwise than those of {models[0]}")
         if its_processor.picture_pieces != processor.picture_pieces:
             raise UsageError(f"{path}: with other words around its tiles than {models[0]}")
         if other.config.film_tracks != model.config.film_tracks:

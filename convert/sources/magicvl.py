@@ -69,6 +69,7 @@ def _picture(processor: Reader) -> PictureInfo:
         mean=channels(processor, "image_mean"),
         std=channels(processor, "image_std"),
         policy=_policy(processor),
+        min_tokens=least if (least := processor.whole("min_tokens", 1)) > 1 else None,
     )
 
 
@@ -105,8 +106,9 @@ def _agree(config: Reader, processor: Reader) -> None:
         "tile_size": model.get("tile_size", 384),
         "max_tiles": model.get("max_tiles", 24),
     }
-    if pictures.get("policy", "native") != model.get("policy", "native"):
-        problems.append("policy is another in config.json than in processor_config.json")
+    for key, usual in (("policy", "native"), ("min_tokens", 1)):
+        if pictures.get(key, usual) != model.get(key, usual):
+            problems.append(f"{key} is another in config.json than in processor_config.json")
     for key, ours in pairs.items():
         if pictures.get(key) != ours:
             problems.append(f"{key} is {ours!r} in config.json and {pictures.get(key)!r} in processor_config.json")

@@ -19,3 +19,14 @@ function(magicvl_bundle_mtmd_graphs)
     set_target_properties(mtmd PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
 endfunction()
 cmake_language(DEFER CALL magicvl_bundle_mtmd_graphs)
+
+# On processors with AMX, what GCC 12 makes of llama.cpp's tile configuration crashes at the first quantised matrix
+# (ggml-org/llama.cpp, issue 20824 and pull request 26954): the rest of AVX-512 does its work without.
+include(CheckCXXCompilerFlag)
+function(magicvl_leave_out_amx)
+    check_cxx_compiler_flag(-mno-amx-int8 MAGICVL_KNOWS_AMX)
+    if(TARGET ggml-cpu AND MAGICVL_KNOWS_AMX)
+        target_compile_options(ggml-cpu PRIVATE -mno-amx-int8)
+    endif()
+endfunction()
+cmake_language(DEFER CALL magicvl_leave_out_amx)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
@@ -19,6 +20,7 @@ from magicvl.convert.tolerance import TOLERANCES
 from magicvl.edge.bundle import lock_from_json, lock_to_json, sha256
 from magicvl.edge.engine import Engine
 from magicvl.edge.gguf_check import read_gguf
+from magicvl.edge.plan import plan
 from magicvl.edge.prompt import ask_messages
 from magicvl.errors import BundleError, UsageError
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
@@ -44,6 +46,26 @@ def test_there_and_back_and_there(llm_type: str, mmproj_type: str, tiny_checkpoi
         assert tensors(first / name) == tensors(second / name)
         before, after = read_gguf(first / name).metadata, read_gguf(second / name).metadata
         assert {k for k in before if before[k] != after.get(k)} | (set(after) - set(before)) == {"general.name"}
+
+
+def test_small_pictures_are_enlarged_all_the_way(
+    build_tiny: Callable[..., Any],
+    save_tiny: Callable[..., Path],
+    make_picture: Callable[..., Image.Image],
+    tmp_path: Path,
+) -> None:
+    checkpoint = save_tiny(build_tiny(min_tokens=20), tmp_path / "first", min_tokens=20)
+    convert(checkpoint, tmp_path / "bundle", llm_type="F16", mmproj_type="F32")
+    restore(tmp_path / "bundle", tmp_path / "back")
+    picture, asked = make_picture(96, 64), "What is it?"
+    with Engine(tmp_path / "bundle", threads=1) as engine:
+        ours, planned = engine.logits(picture, asked), plan(*picture.size, engine.lock.grid)
+    assert (planned.resized, planned.tokens) == ((192, 128), 24)
+    for folder in (checkpoint, tmp_path / "back"):
+        inputs = MagicVLProcessor.from_pretrained(folder)(ask_messages(asked, 1), [picture])
+        with torch.no_grad():
+            theirs = MagicVLForConditionalGeneration.from_pretrained(folder).eval()(**inputs).logits[0, -1].numpy()
+        assert np.abs(ours - theirs).max() < 0.02 * theirs.std()
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,13 @@ def test_a_directory_without_a_lock_is_no_bundle(tmp_path: Path) -> None:
         read_bundle(tmp_path / "nowhere")
 
 
+def test_least_tokens_survive_the_trip_through_json(bundle: Bundle) -> None:
+    lock = replace(bundle.lock, picture=replace(bundle.lock.picture, min_tokens=56))
+    found = lock_from_json(json.loads(json.dumps(lock_to_json(lock))))
+    assert found == lock
+    assert found.grid == Grid(28, 336, 9, min_tokens=56)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -176,6 +183,7 @@ def test_lfm2s_way_survives_the_trip_through_json(bundle: Bundle) -> None:
         {"enlarge": 1},
         {"longest": "1344"},
         {"longest": 0},
+        {"policy": "internvl", "min_tokens": 5},
         {"policy": "fisheye"},
         {"policy": 3},
         {"policy": "lfm2"},

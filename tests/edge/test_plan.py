@@ -1,5 +1,6 @@
 """The plan's promises, for any picture and any grid."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -150,6 +151,36 @@ def test_json_is_the_documented_object() -> None:
         "tokens": 91,
         "scale": round(416 / 900, 6),
     }
+
+
+@patient
+@given(SIDES, SIDES, st.sampled_from([Grid(), Grid(32, 128, 6), Grid(32, 32, 7)]), st.integers(1, 50), BUDGETS)
+def test_a_small_picture_is_enlarged_as_far_as_it_should(
+    width: int, height: int, grid: Grid, least: int, budget: int | None
+) -> None:
+    least = min(least, grid.max_tokens)
+    plain, made = plan(width, height, grid, budget), plan(width, height, replace(grid, min_tokens=least), budget)
+    assert made.scale == plain.scale
+    assert budget is None or made.tokens <= budget
+    if plain.tokens >= least or plain.scale < 1:
+        assert made == plain
+        return
+    long, short = (side // grid.unit for side in sorted(made.resized, reverse=True))
+    shape = Fraction(min(width, height), max(width, height))
+    assert abs(short - shape * long) <= Fraction(1, 2) or short == 1
+    # One token longer would not fit where it has too few; one token shorter would be too few.
+    other = max(1, int(shape * (long + 1) + Fraction(1, 2)))
+    per_side = grid.tile // grid.unit
+    tiles = -(-(long + 1) // per_side) * -(-other // per_side)
+    fits = tiles <= grid.max_tiles and (budget is None or (long + 1) * other <= budget)
+    assert made.tokens >= least or not fits
+    assert made == plain or (long - 1) * max(1, int(shape * (long - 1) + Fraction(1, 2))) < least
+
+
+@pytest.mark.parametrize(("least", "policy"), [(0, "native"), (145, "native"), (2, "internvl")])
+def test_least_tokens_that_cannot_be(least: int, policy: str) -> None:
+    with pytest.raises(UsageError, match="1 to 144 can be had, and by the policy native alone"):
+        Grid(32, 384, 1, policy, min_tokens=least)
 
 
 @pytest.mark.parametrize(("width", "height", "budget"), [(0, 5, None), (5, -1, None), (5, 5, 0), (5, 5, -3)])

@@ -52,6 +52,12 @@ def test_what_has_no_mean(tiny_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="other words around its tiles"):
         average([tiny_checkpoint, tmp_path / "told"], tmp_path / "mean")
     model, processor = load_model(tiny_checkpoint)
+    model.config.min_tokens = processor.min_tokens = 9
+    model.save_pretrained(tmp_path / "larger")
+    processor.save_pretrained(tmp_path / "larger")
+    with pytest.raises(UsageError, match="pictures are cut otherwise"):
+        average([tiny_checkpoint, tmp_path / "larger"], tmp_path / "mean")
+    model, processor = load_model(tiny_checkpoint)
     model.config.film_tracks = True
     model.save_pretrained(tmp_path / "tracks")
     processor.save_pretrained(tmp_path / "tracks")

@@ -154,11 +154,13 @@ class Pictures:
     order: str = "tiles"
     """Order of a picture's visual tokens: tile by tile, or `raster`, row by row of the whole picture. Raster order is
     there to be compared; bundles have none."""
+    min_tokens: int = 1
+    """Fewest visual tokens of a picture; a smaller one is enlarged. With the policy native alone."""
 
     def problems(self) -> Iterator[str]:
         """What cannot be."""
         try:
-            Grid(32, self.tile, self.max_tiles, self.policy)
+            Grid(32, self.tile, self.max_tiles, self.policy, min_tokens=self.min_tokens)
         except UsageError as error:
             yield f"pictures: {error}"
         if self.policy in POLICIES and self.policy not in ("native", "internvl"):

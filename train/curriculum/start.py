@@ -226,6 +226,7 @@ def _processor(
     given = stage.pictures or Pictures()
     config = model.config
     config.tile_size, config.max_tiles, config.policy = given.tile, given.max_tiles, given.policy
+    config.min_tokens = given.min_tokens
     config.picture_pieces = dict(vars(_pieces(given)))
     token = tokenizer.convert_ids_to_tokens(config.image_token_id)
     return MagicVLProcessor(
@@ -233,6 +234,7 @@ def _processor(
         tile_size=given.tile,
         max_tiles=given.max_tiles,
         policy=given.policy,
+        min_tokens=given.min_tokens,
         image_token=str(token),
         picture_pieces=dict(vars(_pieces(given))),
     )

@@ -68,6 +68,7 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
         (("[rates]", "[lora]\nrank = 0\n[rates]"), ("rank 0 must be", "rates.language is its rate")),
         (("[rates]", "[lora]\nhead = true\n[rates]\nlanguage = 1e-3"), ("head is for supervised runs of `magicvl",)),
         (("[rates]", "[pictures]\npolicy = \"lfm2\"\n[rates]"), ("lfm2 needs its own rules", "another maker's")),
+        (("[rates]", "[pictures]\npolicy = \"internvl\"\nmin_tokens = 9\n[rates]"), ("policy native alone",)),
         (("[rates]", "[pictures]\norder = \"raster\"\n[rates]"), ("raster order needs empty pieces",)),
         (("[rates]", "[pictures]\npieces = { middle = \"x\" }\n[rates]"), ("pieces middle; there are before",)),
         (("steps = 10", "steps = 10\nwarmup = 11"), ("longer than the 10 steps",)),
