@@ -8,10 +8,10 @@ from pathlib import Path
 import llama_cpp
 import pytest
 
-from magicvl.edge import library
+from magicvl.edge import library, llama
 from magicvl.edge.library import library_folder, supported_platform
 from magicvl.edge.variant import llama_pin
-from magicvl.errors import UsageError
+from magicvl.errors import EngineError, UsageError
 
 INSTALLED = Path(llama_cpp.__file__).parent / "lib"
 WHICH = "from magicvl.edge.llama import LIBRARY, library_build; print(LIBRARY._name); assert library_build()"
@@ -70,3 +70,15 @@ def test_android_is_hidden_from_llama_cpp_python_alone(monkeypatch: pytest.Monke
     with supported_platform():
         assert sys.platform == "linux"
     assert sys.platform == "android"
+
+
+@pytest.mark.parametrize("amx", [True, False])
+def test_a_build_with_amx_gets_plain_buffers(amx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(llama, "library_build", lambda: f"CPU : AVX512 = 1 | {'AMX_INT8 = 1 | ' * amx}REPACK = 1 | ")
+    monkeypatch.setattr(
+        llama.llama_cpp, "llama_model_load_from_file", lambda _path, params: asked.append(params.use_extra_bufts)
+    )
+    with pytest.raises(EngineError, match="cannot load this model"):
+        llama.Model(Path("none.gguf"))
+    assert asked == [not amx]
