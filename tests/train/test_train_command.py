@@ -28,7 +28,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["magicvl-nano", "-o", "x", "--base", "y"], "y: neither a checkpoint nor a bundle"),
         (["curriculum", "nope", "-o", "x"], "curriculum 'nope': there are magicvl-2b, magicvl-tiny, nano"),
         (["ablation", "nope", "-o", "x"], "ablation 'nope': there are curriculum, pictures"),
-        (["ablation", "curriculum", "-o", "x", "--arm", "nope"], "there are shared, mixed, categorised, staged"),
+        (["ablation", "curriculum", "-o", "x", "--arm", "nope"], "there are mixed, categorised, staged"),
         ([], "Missing command"),
     ],
 )
