@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from magicvl.edge.plan import Grid, plan
+from magicvl.edge.plan import Grid, Plan, plan
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,12 @@ def examples(grid: Grid) -> list[Example]:
     }
     made = [Example(name, draw(*size, seed)) for seed, (name, size) in enumerate(sizes.items())]
     # MagicVL's reference knows no limits; the others scale pictures as a rule, and their own processors say how.
-    return [each for each in made if grid.policy != "native" or plan(*each.picture.size, grid).scale == 1]
+    return [each for each in made if grid.policy != "native" or _is_free(plan(*each.picture.size, grid), grid)]
+
+
+def _is_free(planned: Plan, grid: Grid) -> bool:
+    """Whether no limit binds."""
+    return planned.scale == 1 and planned.tokens >= grid.min_tokens
 
 
 def draw(width: int, height: int, seed: int) -> Image.Image:

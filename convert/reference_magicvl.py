@@ -6,7 +6,7 @@ phone share their code for both: a fault in it would be on both sides.
 
 from collections.abc import Mapping
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, prod
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from PIL import Image
 
 from magicvl.convert.listening import listening
 from magicvl.convert.reference import POSITIONS, Floats, Seen, Tile, block
-from magicvl.edge.plan import Plan
+from magicvl.edge.plan import Grid, Plan
 from magicvl.edge.prompt import Text, ask_messages
 from magicvl.mmproj.modeling import MagicVLForConditionalGeneration
 from magicvl.mmproj.processing import MagicVLProcessor
@@ -48,9 +48,9 @@ class MagicVLReference:
         return Seen([-1 if token == image else token for token in ids], tiles, logits, answer, leads)
 
     def _plan(self, picture: Image.Image) -> Plan:
-        """Each side to the nearest whole token, halves up; no limit of the model may bind."""
+        """Each side to the nearest whole token, halves up, larger where there are too few; no limit may bind."""
         grid = self.processor.grid
-        width, height = (max(1, floor(Fraction(side, grid.unit) + Fraction(1, 2))) * grid.unit for side in picture.size)
+        width, height = (side * grid.unit for side in _sides(picture, grid))
         corners = [(left, top) for top in range(0, height, grid.tile) for left in range(0, width, grid.tile)]
         boxes = tuple((x, y, min(width, x + grid.tile), min(height, y + grid.tile)) for x, y in corners)
         return Plan(
@@ -106,3 +106,15 @@ class MagicVLReference:
         generation = self.model.generation_config.eos_token_id
         more = generation if isinstance(generation, list) else [generation]
         return {int(each) for each in (self.processor.tokenizer.eos_token_id, *more) if each is not None}
+
+
+def _sides(picture: Image.Image, grid: Grid) -> list[int]:
+    """Visual tokens across and down; the long side grows by one until they are as many as the grid wants."""
+
+    def nearest(scale: Fraction) -> list[int]:
+        return [max(1, floor(side * scale + Fraction(1, 2))) for side in picture.size]
+
+    sides = nearest(Fraction(1, grid.unit))
+    while prod(sides) < grid.min_tokens:
+        sides = nearest(Fraction(max(sides) + 1, max(picture.size)))
+    return sides

@@ -7,7 +7,9 @@ from magicvl.convert.source import Source
 from magicvl.convert.sources.hugging_face import channels, table_side
 from magicvl.convert.vocabulary import IMAGE_TOKEN
 from magicvl.edge.bundle import PictureInfo, VisionInfo
+from magicvl.edge.plan import Grid
 from magicvl.edge.prompt import Pieces
+from magicvl.errors import UsageError
 from magicvl.mmproj.contract import ACTIVATION, mmproj_dropped, mmproj_tensors
 
 MODEL_TYPE = "magicvl"
@@ -39,6 +41,7 @@ def understand(checkpoint: Checkpoint, config: Reader) -> Source:
         film_tracks=_film_tracks(config),
     )
     _agree(config, processor)
+    _check_grid(source, processor)
     return source
 
 
@@ -71,6 +74,17 @@ def _picture(processor: Reader) -> PictureInfo:
         policy=_policy(processor),
         min_tokens=least if (least := processor.whole("min_tokens", 1)) > 1 else None,
     )
+
+
+def _check_grid(source: Source, processor: Reader) -> None:
+    """What no plan can be made with is said before anything is written."""
+    picture, unit = source.picture, source.vision.patch * source.vision.unshuffle
+    if picture.policy not in OWN_POLICIES:
+        return
+    try:
+        Grid(unit, picture.tile, picture.max_tiles, picture.policy, min_tokens=picture.min_tokens or 1)
+    except UsageError as error:
+        processor.problems.append(f"{processor.name}: {error}")
 
 
 def _policy(processor: Reader) -> str:

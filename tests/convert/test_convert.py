@@ -346,6 +346,7 @@ def test_numbers_that_the_type_cannot_hold(copy: Path, tmp_path: Path) -> None:
         ("processor_config.json", {"image_std": [0.5, 0.5, 0]}, "no picture can be normalised"),
         ("processor_config.json", {"image_mean": [0.5]}, "three numbers are due"),
         ("processor_config.json", {"picture_pieces": {"left": "x"}}, "picture_pieces must be"),
+        ("processor_config.json", {"min_tokens": 9000}, "pictures of at least 9000 visual tokens"),
         ("config.json", {"min_tokens": 9}, "min_tokens is another in config.json than in processor_config.json"),
         ("config.json", {"film_tracks": "yes"}, "film_tracks is 'yes'; true or false is due"),
         ("generation_config.json", {"eos_token_id": 300}, "an ordinary token"),

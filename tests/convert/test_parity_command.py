@@ -56,6 +56,20 @@ def plant(path: Path, edit: Callable[[dict[str, np.ndarray]], None], kind: type)
     relock(path.parent)
 
 
+def test_small_pictures_that_are_enlarged_are_compared(
+    build_tiny: Callable[..., object], save_tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    checkpoint, made = save_tiny(build_tiny(min_tokens=20), tmp_path / "it", min_tokens=20), tmp_path / "made"
+    convert(checkpoint, made, llm_type="F16", mmproj_type="F32")
+    assert few(checkpoint, made).passed
+    lock = json.loads((made / "magicvl.json").read_text())
+    lock["picture"]["min_tokens"] = 19
+    (made / "magicvl.json").write_text(json.dumps(lock))
+    # One token becomes 5 x 5 either way; a column of 13 becomes one of 20 or of 19.
+    found = few(checkpoint, made)
+    assert (found.passed, found.failed_at) == (False, "plan")
+
+
 def test_a_true_bundle_passes_and_the_lock_says_so(
     tiny_checkpoint: Path, bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
